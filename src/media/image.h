@@ -4,6 +4,7 @@
 #define WF_MEDIA_IMAGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"

@@ -1,0 +1,102 @@
+/* What a kernel sees: views of activations, packed weights, and the parameters of its node.
+
+   Activations are rows: [n segments × h × w, c], channels last, without a batch axis. A row's stride is c rounded up to
+   WF_LANES elements and the lanes c … stride−1 are zero: every op may rely on it and must keep it (head sizes of 24 or 30
+   and widths such as 180 then need no special case). The one exception is the raw picture at the edge: WF_LAYOUT_NCHW is
+   dense [n, c, h, w], read by conv2d only.
+
+   An op is a set of pure functions. `run` computes one tile of one phase; tiles of a phase are independent and may run on any
+   thread in any order, phases are separated by barriers. Results never depend on the number of threads or on how many rows
+   are computed together (a sum over K or over a map has one fixed order). Kernels never allocate. */
+#ifndef WF_KERNELS_OP_H
+#define WF_KERNELS_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "tensor/dtype.h"
+
+enum { WF_LANES = 32, WF_OP_INPUTS = 3, WF_OP_WEIGHTS = 3 };
+
+typedef enum wf_layout { WF_LAYOUT_ROWS, WF_LAYOUT_NCHW } wf_layout;
+
+/* Segments (images or sequences) of equal size; a sequence of t tokens has h = t, w = 1. */
+typedef struct wf_shape {
+    uint32_t n, h, w, c;
+    wf_layout layout;
+} wf_shape;
+
+static inline uint32_t wf_round_up(uint32_t v, uint32_t to) { return (v + to - 1) / to * to; }
+static inline uint32_t wf_shape_rows(const wf_shape *s) { return s->n * s->h * s->w; }
+/* Elements from one row to the next. */
+static inline uint32_t wf_shape_stride(const wf_shape *s) { return wf_round_up(s->c, WF_LANES); }
+/* Elements that a tensor of this shape occupies, padding included. */
+static inline uint64_t wf_shape_elements(const wf_shape *s) {
+    uint64_t rows = (uint64_t)s->n * s->h * s->w;
+    return s->layout == WF_LAYOUT_NCHW ? rows * s->c : rows * wf_round_up(s->c, WF_LANES);
+}
+
+/* `data` holds float, or double in the f64 twins; 64-byte aligned. NULL = absent. */
+typedef struct wf_view {
+    void *data;
+    wf_shape shape;
+} wf_view;
+
+/* How a weight is laid out in memory. */
+typedef enum wf_pack {
+    WF_PACK_VECTOR, /* real[k rounded up to WF_LANES], zero lanes: biases, norm scales, layer scales */
+    WF_PACK_TABLE,  /* real[n][k rounded up to WF_LANES]: position tables, in the order of the activation rows */
+    WF_PACK_DENSE,  /* real[n][k], row-major: matrices of the scalar twins */
+    WF_PACK_PANELS  /* the codec's panels of 8 rows: matrices of the fast kernels (codec.h) */
+} wf_pack;
+
+/* A matrix [n outputs, k inputs]; vectors have n = 1. Convolutions: k = kh·kw·ci in (kh, kw, ci) order. */
+typedef struct wf_weight {
+    const void *data; /* NULL = absent */
+    wf_pack pack;
+    wf_dtype type; /* of the panels' codec; float or double otherwise */
+    uint32_t n, k;
+} wf_weight;
+
+typedef enum wf_act { WF_ACT_NONE, WF_ACT_GELU_ERF } wf_act;
+
+/* One struct for the parameters of all ops: small, copied into the plan as u32 words for other executors. */
+typedef struct wf_op_params {
+    uint32_t act;                  /* wf_act: linear, conv2d */
+    float eps;                     /* group_norm, layer_norm */
+    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d */
+    uint32_t stride_h, stride_w;   /* conv2d */
+    uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */
+    uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */
+    uint32_t heads, head_dim;      /* attention */
+    float scale;                   /* attention: on the scores */
+    uint32_t int8_rows;            /* linear, conv2d: 1 = quantize each input row to int8 and use integer dots (Q8_0) */
+} wf_op_params;
+
+typedef struct wf_op_call {
+    const wf_op_params *p;
+    wf_view in[WF_OP_INPUTS];
+    wf_weight w[WF_OP_WEIGHTS];
+    wf_view out;
+    void *workspace; /* shared by the tiles: workspace_bytes(call), 64-byte aligned, not initialised */
+} wf_op_call;
+
+/* One executable form of an op (scalar f32, scalar f64, simd128). */
+typedef struct wf_op_impl {
+    uint32_t phases;
+    uint32_t (*tiles)(const wf_op_call *call, uint32_t phase);
+    void (*run)(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch);
+    /* NULL = 0. Bytes of private memory a thread needs, and bytes shared by the whole node. */
+    size_t (*scratch_bytes)(const wf_op_call *call);
+    size_t (*workspace_bytes)(const wf_op_call *call);
+} wf_op_impl;
+
+/* Shape rules, one per op, in kernels/scalar/OP.c beside the readable truth: checks call->in[].shape and call->w[].{n,k}
+   (data are not looked at, absent inputs have shape.c = 0, absent weights n = 0), sets *out; the error names `node`. */
+typedef wf_status (*wf_op_infer)(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err);
+/* Multiply–adds (or elements touched, for ops without products), for step budgets and profiles. */
+typedef uint64_t (*wf_op_cost)(const wf_op_call *call);
+
+#endif
