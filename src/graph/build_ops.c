@@ -1,0 +1,112 @@
+/* One constructor an op: which inputs and weights it takes. */
+#include <string.h>
+
+#include "graph/graph.h"
+
+static wf_node node_of(wf_op op, wf_id in0) {
+    wf_node n;
+    memset(&n, 0, sizeof n);
+    n.op = op;
+    for (int i = 0; i < WF_OP_INPUTS; i++) {
+        n.in[i] = WF_NONE;
+    }
+    for (int i = 0; i < WF_OP_WEIGHTS; i++) {
+        n.w[i] = WF_NONE;
+    }
+    n.in[0] = in0;
+    return n;
+}
+
+/* Weights live under NAME.weight and NAME.bias. */
+static void take_affine(wf_graph *g, wf_node *n, const char *name, uint32_t c) {
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    n->w[0] = wf_graph_vector(g, "weight", c);
+    n->w[1] = wf_graph_optional_vector(g, "bias", c);
+    wf_graph_leave(g, mark);
+}
+
+static void take_matrix(wf_graph *g, wf_node *n, const char *name, uint32_t rows, uint32_t k, bool bias) {
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    n->w[0] = wf_graph_matrix(g, "weight", rows, k);
+    if (bias) {
+        n->w[1] = wf_graph_vector(g, "bias", rows);
+    }
+    wf_graph_leave(g, mark);
+    if (n->w[0] != WF_NONE) {
+        n->p.int8_rows = g->weights->int8_rows && g->weights->entries[n->w[0]].stored.type == WF_Q8_0;
+    }
+}
+
+wf_id wf_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv) {
+    wf_node n = node_of(WF_OP_CONV2D, x);
+    n.p.kernel_h = n.p.kernel_w = conv->kernel;
+    n.p.stride_h = n.p.stride_w = conv->stride;
+    n.p.pad_h = n.p.pad_w = conv->pad;
+    take_matrix(g, &n, name, conv->out_channels, conv->kernel * conv->kernel * wf_graph_shape(g, x)->c, conv->bias);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias) {
+    wf_node n = node_of(WF_OP_LINEAR, x);
+    take_matrix(g, &n, name, out_features, wf_graph_shape(g, x)->c, bias);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_group_norm(wf_graph *g, wf_id x, const char *name, float eps) {
+    wf_node n = node_of(WF_OP_GROUP_NORM, x);
+    n.p.eps = eps;
+    take_affine(g, &n, name, wf_graph_shape(g, x)->c);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_layer_norm(wf_graph *g, wf_id x, const char *name, float eps) {
+    wf_node n = node_of(WF_OP_LAYER_NORM, x);
+    n.p.eps = eps;
+    take_affine(g, &n, name, wf_graph_shape(g, x)->c);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input) {
+    wf_node n = node_of(WF_OP_POOL2D, x);
+    n.p.kernel_h = n.p.kernel_w = size;
+    n.p.stride_h = n.p.stride_w = 1;
+    n.p.pad_h = n.p.pad_w = size / 2;
+    n.p.minus_input = minus_input;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_gelu(wf_graph *g, wf_id x, const char *name) {
+    wf_node n = node_of(WF_OP_GELU, x);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale) {
+    wf_node n = node_of(WF_OP_RESIDUAL, base);
+    n.in[1] = x;
+    n.w[0] = scale;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table) {
+    wf_node n = node_of(WF_OP_ADD_TABLE, x);
+    n.w[0] = table;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale) {
+    wf_node n = node_of(WF_OP_ATTENTION, qkv);
+    n.p.heads = heads;
+    n.p.head_dim = head_dim;
+    n.p.scale = scale;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_transpose(wf_graph *g, wf_id x, const char *name) {
+    wf_node n = node_of(WF_OP_TRANSPOSE, x);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_segment_mean(wf_graph *g, wf_id x, const char *name) {
+    wf_node n = node_of(WF_OP_SEGMENT_MEAN, x);
+    return wf_graph_add(g, name, &n);
+}

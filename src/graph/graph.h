@@ -1,0 +1,112 @@
+/* A computation as a list of nodes in execution order. Built by the architectures (models/) out of parts, rewritten by passes,
+   then planned once and run many times. Shapes are inferred when a node is added, so that a wrong one is an error that names
+   the node and the shapes.
+
+   Building never fails half-way in the caller's code: the first error is kept in the graph, later calls return WF_NONE and do
+   nothing, and wf_graph_check reports it. So a forward pass reads as one page of plain calls:
+
+       x = wf_conv2d(g, x, "stem", &conv);
+       x = wf_group_norm(g, x, "norm", eps);                                                                     */
+#ifndef WF_GRAPH_GRAPH_H
+#define WF_GRAPH_GRAPH_H
+
+#include "graph/op_table.h"
+#include "graph/weights.h"
+
+typedef uint32_t wf_id; /* of a node; WF_NONE = none */
+
+typedef struct wf_node {
+    wf_op op;
+    const char *name;
+    wf_id in[WF_OP_INPUTS];
+    uint32_t w[WF_OP_WEIGHTS]; /* ids in the weight table */
+    wf_op_params p;
+    wf_shape shape;
+    uint32_t guard; /* index of the run-time flag without which the node is skipped; WF_NONE = always runs */
+    uint32_t users; /* nodes that read this one */
+    bool kept;      /* an output or a tap: a barrier for passes, alive to the end */
+    bool dead;      /* removed by a pass */
+} wf_node;
+
+typedef struct wf_output {
+    const char *name; /* "output", "output0", …, in the model's order */
+    wf_id node;
+} wf_output;
+
+enum { WF_MAX_OUTPUTS = 8, WF_MAX_ALIASES = 256 };
+
+typedef struct wf_graph {
+    wf_arena *arena;
+    wf_weights *weights;
+    wf_node *nodes;
+    uint32_t count, capacity;
+    wf_output outputs[WF_MAX_OUTPUTS];
+    uint32_t output_count;
+    wf_output aliases[WF_MAX_ALIASES];
+    uint32_t alias_count;
+    /* Names that must stay observable (taps); set before building. */
+    const char *const *kept_names;
+    uint32_t kept_count;
+    char prefix[128]; /* put before the names of nodes and weights while a part is built */
+    wf_error error;
+} wf_graph;
+
+void wf_graph_init(wf_graph *g, wf_arena *arena, wf_weights *weights);
+void wf_graph_free(wf_graph *g);
+/* WF_OK, or the first error met while building. */
+wf_status wf_graph_check(const wf_graph *g, wf_error *err);
+/* Reports an error of a part or model through the graph; returns WF_NONE. */
+wf_id wf_graph_fail(wf_graph *g, wf_status code, const char *where, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 4, 5)))
+#endif
+    ;
+
+/* Enters "scope." in front of names; returns the length to hand to wf_graph_leave. */
+uint32_t wf_graph_enter(wf_graph *g, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+void wf_graph_leave(wf_graph *g, uint32_t mark);
+/* Another name for an existing node, for taps of a whole scope ("stage.0" is the output of its last block). */
+void wf_graph_alias(wf_graph *g, wf_id node, const char *name);
+
+/* Weights are looked up under prefix + name. */
+uint32_t wf_graph_vector(wf_graph *g, const char *name, uint32_t k);
+uint32_t wf_graph_table(wf_graph *g, const char *name, uint32_t rows, uint32_t k);
+uint32_t wf_graph_matrix(wf_graph *g, const char *name, uint32_t n, uint32_t k);
+/* WF_NONE, without an error, when the file has no such tensor. */
+uint32_t wf_graph_optional_vector(wf_graph *g, const char *name, uint32_t k);
+
+wf_id wf_graph_input(wf_graph *g, const char *name, wf_shape shape);
+/* The general constructor: fills a node from `like` (op, in, w, p) under prefix + name and infers its shape. */
+wf_id wf_graph_add(wf_graph *g, const char *name, const wf_node *like);
+void wf_graph_output(wf_graph *g, const char *name, wf_id node);
+const wf_shape *wf_graph_shape(const wf_graph *g, wf_id node);
+/* By node name or alias; WF_NONE when unknown. */
+wf_id wf_graph_find(const wf_graph *g, const char *name);
+
+/* ---- constructors of the ops (build_ops.c); weights are NAME.weight, NAME.bias ---- */
+typedef struct wf_conv {
+    uint32_t out_channels, kernel, stride, pad;
+    bool bias;
+} wf_conv;
+wf_id wf_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv);
+wf_id wf_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias);
+wf_id wf_group_norm(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
+wf_id wf_gelu(wf_graph *g, wf_id x, const char *name);
+/* base + scale · x; scale is a vector weight or WF_NONE. */
+wf_id wf_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
+wf_id wf_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
+wf_id wf_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale);
+wf_id wf_transpose(wf_graph *g, wf_id x, const char *name);
+wf_id wf_segment_mean(wf_graph *g, wf_id x, const char *name);
+
+/* ---- passes: rewrite the node list; exact up to rounding, and stop at kept nodes ---- */
+/* linear/conv2d → GELU and → residual become the epilogue of the product. */
+void wf_pass_fuse_epilogue(wf_graph *g);
+
+#endif

@@ -1,0 +1,204 @@
+/* Weight table: checks on use, one memory block a weight, packing of rows as they arrive. */
+#include "graph/weights.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+void wf_weights_init(wf_weights *t, wf_arena *arena, wf_backend backend) {
+    memset(t, 0, sizeof *t);
+    t->arena = arena;
+    t->backend = backend;
+    t->file = "model";
+}
+
+void wf_weights_free(wf_weights *t) {
+    for (uint32_t i = 0; i < t->count; i++) {
+        wf_free(t->entries[i].memory);
+    }
+    wf_free(t->entries);
+    t->entries = NULL;
+    t->count = t->capacity = 0;
+}
+
+static size_t real_bytes(const wf_weights *t) {
+    return t->backend == WF_BACKEND_F64 ? sizeof(double) : sizeof(float);
+}
+
+static const wf_codec *codec_of(const wf_weights *t, const wf_weight_entry *e) {
+    return wf_codec_get(e->view.type, t->int8_rows && e->view.type == WF_Q8_0);
+}
+
+static wf_status check_shape(const wf_weight_entry *e, uint32_t n, uint32_t k, wf_error *err) {
+    const wf_stored *s = &e->stored;
+    uint64_t rows = s->dims[1] * s->dims[2] * s->dims[3];
+    uint32_t block = wf_dtype_get(s->type)->block;
+    bool padded = s->dims[0] == wf_round_up(k, block);
+    if (rows == n && (s->dims[0] == k || padded)) {
+        return WF_OK;
+    }
+    return wf_fail(err, WF_E_SHAPE, e->name, -1,
+                   "tensor \"%s\" has %llu × %llu elements (rows × row length), but the model needs %u × %u; the file's "
+                   "metadata and tensors do not belong together: convert the checkpoint again",
+                   e->name, (unsigned long long)rows, (unsigned long long)s->dims[0], n, k);
+}
+
+static wf_status choose_layout(wf_weights *t, wf_weight_entry *e, wf_error *err) {
+    wf_weight *v = &e->view;
+    const wf_dtype_info *info = wf_dtype_get(e->stored.type);
+    if (info->decode == NULL) {
+        return wf_fail(err, WF_E_UNSUPPORTED, e->name, -1,
+                       "tensor \"%s\" has type %s, which holds no weights; convert it to F32, F16 or Q8_0", e->name,
+                       info->name);
+    }
+    uint64_t padded_k = wf_round_up(v->k, WF_LANES);
+    v->type = t->backend == WF_BACKEND_F64 ? WF_F64 : WF_F32;
+    if (e->role != WF_ROLE_MATRIX) {
+        v->pack = e->role == WF_ROLE_VECTOR ? WF_PACK_VECTOR : WF_PACK_TABLE;
+        e->bytes = v->n * padded_k * real_bytes(t);
+        return WF_OK;
+    }
+    if (t->backend != WF_BACKEND_SIMD) {
+        v->pack = WF_PACK_DENSE;
+        e->bytes = (uint64_t)v->n * v->k * real_bytes(t);
+        return WF_OK;
+    }
+    v->pack = WF_PACK_PANELS;
+    v->type = e->stored.type;
+    const wf_codec *codec = codec_of(t, e);
+    if (codec == NULL) {
+        return wf_fail(err, WF_E_UNSUPPORTED, e->name, -1,
+                       "tensor \"%s\" has type %s, for which this build has no kernel; convert it to F32, F16 or Q8_0",
+                       e->name, info->name);
+    }
+    e->bytes = codec->packed_bytes(v->n, v->k);
+    return WF_OK;
+}
+
+static wf_status add_entry(wf_weights *t, const char *name, wf_weight_entry **out, wf_error *err) {
+    if (t->count == t->capacity) {
+        uint32_t capacity = t->capacity == 0 ? 64 : t->capacity * 2;
+        wf_weight_entry *grown = wf_realloc(t->entries, capacity * sizeof *grown);
+        if (grown == NULL) {
+            return wf_fail(err, WF_E_MEMORY, name, -1, "no memory for the table of weights");
+        }
+        t->entries = grown;
+        t->capacity = capacity;
+    }
+    wf_weight_entry *e = &t->entries[t->count];
+    memset(e, 0, sizeof *e);
+    e->name = wf_arena_string(t->arena, name, strlen(name));
+    if (e->name == NULL) {
+        return wf_fail(err, WF_E_MEMORY, name, -1, "no memory for the table of weights");
+    }
+    if (!t->find(t->find_user, name, &e->stored)) {
+        return wf_fail(err, WF_E_MISSING, name, -1, "tensor \"%s\" is not in %s; convert the checkpoint again", name,
+                       t->file);
+    }
+    *out = e;
+    return WF_OK;
+}
+
+wf_status wf_weights_use(wf_weights *t, const char *name, wf_role role, uint32_t n, uint32_t k, uint32_t *id,
+                         wf_error *err) {
+    for (uint32_t i = 0; i < t->count; i++) {
+        wf_weight_entry *e = &t->entries[i];
+        if (strcmp(e->name, name) != 0) {
+            continue;
+        }
+        if (e->role != role || e->view.n != n || e->view.k != k) {
+            return check_shape(e, n, k, err) != WF_OK
+                       ? WF_E_SHAPE
+                       : wf_fail(err, WF_E_SHAPE, name, -1, "tensor \"%s\" is read in two different ways", name);
+        }
+        e->uses++;
+        *id = i;
+        return WF_OK;
+    }
+    wf_weight_entry *e;
+    WF_TRY(add_entry(t, name, &e, err));
+    e->role = role;
+    e->view.n = n;
+    e->view.k = k;
+    WF_TRY(check_shape(e, n, k, err));
+    WF_TRY(choose_layout(t, e, err));
+    e->stored_k = (uint32_t)e->stored.dims[0];
+    e->uses = 1;
+    *id = t->count++;
+    return WF_OK;
+}
+
+bool wf_weights_has(const wf_weights *t, const char *name) {
+    wf_stored s;
+    return t->find(t->find_user, name, &s);
+}
+
+uint64_t wf_weights_bytes(const wf_weights *t) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        sum += (t->entries[i].bytes + 63) & ~(uint64_t)63;
+    }
+    return sum;
+}
+
+wf_status wf_weights_reserve(wf_weights *t, wf_error *err) {
+    for (uint32_t i = 0; i < t->count; i++) {
+        wf_weight_entry *e = &t->entries[i];
+        if (e->memory == NULL) {
+            WF_TRY(wf_alloc_array(&e->memory, e->bytes, 1, e->name, err));
+            e->view.data = e->memory;
+        }
+    }
+    return WF_OK;
+}
+
+/* Stored row → real[k], zero lanes are there already (the memory starts zeroed). */
+static void decode_row(const wf_weights *t, const wf_weight_entry *e, const uint8_t *src, uint64_t row, uint64_t stride,
+                       float *line) {
+    uint32_t k = e->view.k;
+    if (t->backend == WF_BACKEND_F64) {
+        double *dst = (double *)e->memory + row * stride;
+        if (e->stored.type == WF_F64) {
+            memcpy(dst, src, k * sizeof *dst);
+            return;
+        }
+        wf_dtype_get(e->stored.type)->decode(src, line, e->stored_k);
+        for (uint32_t i = 0; i < k; i++) {
+            dst[i] = line[i];
+        }
+        return;
+    }
+    float *dst = (float *)e->memory + row * stride;
+    wf_dtype_get(e->stored.type)->decode(src, line, e->stored_k);
+    memcpy(dst, line, k * sizeof *dst);
+}
+
+wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void *stored, uint64_t rows, wf_error *err) {
+    wf_weight_entry *e = &t->entries[id];
+    wf_weight *v = &e->view;
+    uint64_t row_bytes = wf_dtype_row_bytes(e->stored.type, e->stored_k);
+    const uint8_t *src = stored;
+    if (first != e->rows_done || rows > v->n - first) {
+        return wf_fail(err, WF_E_STATE, e->name, -1, "rows of tensor \"%s\" arrived out of order", e->name);
+    }
+    if (v->pack == WF_PACK_PANELS) {
+        const wf_codec *codec = codec_of(t, e);
+        for (uint64_t r = 0; r < rows; r += WF_PANEL) {
+            uint32_t some = rows - r < WF_PANEL ? (uint32_t)(rows - r) : WF_PANEL;
+            codec->pack(e->memory, v->n, v->k, (uint32_t)((first + r) / WF_PANEL), src + r * row_bytes, some, e->stored_k);
+        }
+    } else {
+        float *line = wf_alloc(e->stored_k * sizeof *line);
+        if (line == NULL) {
+            return wf_fail(err, WF_E_MEMORY, e->name, -1, "no memory to decode tensor \"%s\"", e->name);
+        }
+        uint64_t stride = v->pack == WF_PACK_DENSE ? v->k : wf_round_up(v->k, WF_LANES);
+        for (uint64_t r = 0; r < rows; r++) {
+            decode_row(t, e, src + r * row_bytes, first + r, stride, line);
+        }
+        wf_free(line);
+    }
+    e->rows_done += rows;
+    e->resident = e->rows_done == v->n;
+    return WF_OK;
+}
