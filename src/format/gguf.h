@@ -52,6 +52,7 @@ typedef struct wf_gguf {
     wf_gguf_tensor *tensors; /* as listed in the file */
     uint64_t tensor_count;
     uint32_t *by_offset; /* tensor indices in ascending order of offset: the order of arrival */
+    uint32_t *kv_by_name, *tensor_by_name; /* indices in the byte order of the names, for binary search */
     uint64_t data_start; /* bytes of header and padding */
     uint64_t total_bytes; /* data_start + end of the last tensor: what a complete file has at least */
     uint32_t alignment;

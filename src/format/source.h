@@ -22,7 +22,8 @@ typedef struct wf_file {
 typedef struct wf_source_tensor {
     const char *name;
     wf_dtype type;
-    bool is_bool; /* stored as I8 */
+    bool is_bool; /* type is I8; every byte but 0 counts as 1 */
+    bool is_u8;   /* type is I8, but the bytes are unsigned: 0 … 255 */
     uint32_t n_dims;
     uint64_t dims[WF_SOURCE_MAX_DIMS];    /* outermost first, as in PyTorch */
     int64_t strides[WF_SOURCE_MAX_DIMS]; /* in elements */
@@ -38,7 +39,10 @@ typedef struct wf_source {
     wf_file file;
     wf_source_tensor *tensors;
     uint64_t tensor_count;
-    const char *prefix_note; /* what was unwrapped to find the state dict ("model", "state_dict", …), or NULL */
+    uint32_t *by_name; /* indices in the byte order of the names */
+    /* What was unwrapped and cut off to find the plain names ("model", "without the prefix module.", "state_dict, without
+       the prefix _orig_mod."), or NULL. */
+    const char *prefix_note;
 } wf_source;
 
 /* Recognises the container by its first bytes; the error names what the bytes look like (HTML page, GGUF, gzip, legacy .pth, …). */

@@ -190,11 +190,7 @@ wf_id wf_graph_input(wf_graph *g, const char *name, wf_shape shape) {
     return wf_graph_add(g, name, &node);
 }
 
-void wf_graph_alias(wf_graph *g, wf_id node, const char *name) {
-    if (failed(g) || node == WF_NONE) {
-        return;
-    }
-    const char *full = full_name(g, name);
+static void add_alias(wf_graph *g, wf_id node, const char *full) {
     if (full == NULL) {
         out_of_memory(g);
         return;
@@ -208,7 +204,26 @@ void wf_graph_alias(wf_graph *g, wf_id node, const char *name) {
     g->nodes[node].kept |= must_keep(g, full);
 }
 
-void wf_graph_output(wf_graph *g, const char *name, wf_id node) {
+void wf_graph_alias(wf_graph *g, wf_id node, const char *name) {
+    if (!failed(g) && node != WF_NONE) {
+        add_alias(g, node, full_name(g, name));
+    }
+}
+
+void wf_graph_scope_output(wf_graph *g, wf_id node) {
+    size_t n = strlen(g->prefix);
+    if (!failed(g) && node != WF_NONE && n > 0) {
+        add_alias(g, node, wf_arena_string(g->arena, g->prefix, n - 1));
+    }
+}
+
+uint64_t wf_graph_stored_rows(wf_graph *g, const char *name) {
+    wf_stored s;
+    const char *full = full_name(g, name);
+    return full != NULL && g->weights->find(g->weights->find_user, full, &s) ? s.dims[1] * s.dims[2] * s.dims[3] : 0;
+}
+
+void wf_graph_output(wf_graph *g, const char *name, const char *order, wf_id node) {
     if (failed(g)) {
         return;
     }
@@ -217,6 +232,7 @@ void wf_graph_output(wf_graph *g, const char *name, wf_id node) {
         return;
     }
     g->outputs[g->output_count].name = name;
+    g->outputs[g->output_count].order = order;
     g->outputs[g->output_count++].node = node;
     g->nodes[node].kept = true;
 }

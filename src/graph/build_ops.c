@@ -37,7 +37,7 @@ static void take_matrix(wf_graph *g, wf_node *n, const char *name, uint32_t rows
     }
 }
 
-wf_id wf_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv) {
+wf_id wf_node_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv) {
     wf_node n = node_of(WF_OP_CONV2D, x);
     n.p.kernel_h = n.p.kernel_w = conv->kernel;
     n.p.stride_h = n.p.stride_w = conv->stride;
@@ -46,27 +46,27 @@ wf_id wf_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv) {
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias) {
+wf_id wf_node_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias) {
     wf_node n = node_of(WF_OP_LINEAR, x);
     take_matrix(g, &n, name, out_features, wf_graph_shape(g, x)->c, bias);
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_group_norm(wf_graph *g, wf_id x, const char *name, float eps) {
+wf_id wf_node_group_norm(wf_graph *g, wf_id x, const char *name, float eps) {
     wf_node n = node_of(WF_OP_GROUP_NORM, x);
     n.p.eps = eps;
     take_affine(g, &n, name, wf_graph_shape(g, x)->c);
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_layer_norm(wf_graph *g, wf_id x, const char *name, float eps) {
+wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps) {
     wf_node n = node_of(WF_OP_LAYER_NORM, x);
     n.p.eps = eps;
     take_affine(g, &n, name, wf_graph_shape(g, x)->c);
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input) {
+wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input) {
     wf_node n = node_of(WF_OP_POOL2D, x);
     n.p.kernel_h = n.p.kernel_w = size;
     n.p.stride_h = n.p.stride_w = 1;
@@ -75,25 +75,25 @@ wf_id wf_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minu
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_gelu(wf_graph *g, wf_id x, const char *name) {
+wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name) {
     wf_node n = node_of(WF_OP_GELU, x);
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale) {
+wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale) {
     wf_node n = node_of(WF_OP_RESIDUAL, base);
     n.in[1] = x;
     n.w[0] = scale;
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table) {
+wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table) {
     wf_node n = node_of(WF_OP_ADD_TABLE, x);
     n.w[0] = table;
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale) {
+wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale) {
     wf_node n = node_of(WF_OP_ATTENTION, qkv);
     n.p.heads = heads;
     n.p.head_dim = head_dim;
@@ -101,12 +101,12 @@ wf_id wf_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uin
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_transpose(wf_graph *g, wf_id x, const char *name) {
+wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name) {
     wf_node n = node_of(WF_OP_TRANSPOSE, x);
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_segment_mean(wf_graph *g, wf_id x, const char *name) {
+wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name) {
     wf_node n = node_of(WF_OP_SEGMENT_MEAN, x);
     return wf_graph_add(g, name, &n);
 }

@@ -5,8 +5,8 @@
    Building never fails half-way in the caller's code: the first error is kept in the graph, later calls return WF_NONE and do
    nothing, and wf_graph_check reports it. So a forward pass reads as one page of plain calls:
 
-       x = wf_conv2d(g, x, "stem", &conv);
-       x = wf_group_norm(g, x, "norm", eps);                                                                     */
+       x = wf_node_conv2d(g, x, "stem", &conv);
+       x = wf_node_group_norm(g, x, "norm", eps);                                                                     */
 #ifndef WF_GRAPH_GRAPH_H
 #define WF_GRAPH_GRAPH_H
 
@@ -28,8 +28,10 @@ typedef struct wf_node {
     bool dead;      /* removed by a pass */
 } wf_node;
 
+/* An output, or an alias of a scope. `order` is the source framework's axis order: "nchw", "nc", "nc11" or "nlc". */
 typedef struct wf_output {
     const char *name; /* "output", "output0", …, in the model's order */
+    const char *order;
     wf_id node;
 } wf_output;
 
@@ -71,6 +73,8 @@ uint32_t wf_graph_enter(wf_graph *g, const char *format, ...)
 void wf_graph_leave(wf_graph *g, uint32_t mark);
 /* Another name for an existing node, for taps of a whole scope ("stage.0" is the output of its last block). */
 void wf_graph_alias(wf_graph *g, wf_id node, const char *name);
+/* The same under the name of the current scope itself. */
+void wf_graph_scope_output(wf_graph *g, wf_id node);
 
 /* Weights are looked up under prefix + name. */
 uint32_t wf_graph_vector(wf_graph *g, const char *name, uint32_t k);
@@ -82,7 +86,10 @@ uint32_t wf_graph_optional_vector(wf_graph *g, const char *name, uint32_t k);
 wf_id wf_graph_input(wf_graph *g, const char *name, wf_shape shape);
 /* The general constructor: fills a node from `like` (op, in, w, p) under prefix + name and infers its shape. */
 wf_id wf_graph_add(wf_graph *g, const char *name, const wf_node *like);
-void wf_graph_output(wf_graph *g, const char *name, wf_id node);
+/* order: "nchw", "nc", "nc11" or "nlc" (batch, then tokens, then channels); name and order are kept by reference. */
+void wf_graph_output(wf_graph *g, const char *name, const char *order, wf_id node);
+/* Stored rows (dims[1]) of prefix + name, 0 when the file lacks it: for weights that are bound to a grid. */
+uint64_t wf_graph_stored_rows(wf_graph *g, const char *name);
 const wf_shape *wf_graph_shape(const wf_graph *g, wf_id node);
 /* By node name or alias; WF_NONE when unknown. */
 wf_id wf_graph_find(const wf_graph *g, const char *name);
@@ -92,18 +99,18 @@ typedef struct wf_conv {
     uint32_t out_channels, kernel, stride, pad;
     bool bias;
 } wf_conv;
-wf_id wf_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv);
-wf_id wf_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias);
-wf_id wf_group_norm(wf_graph *g, wf_id x, const char *name, float eps);
-wf_id wf_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
-wf_id wf_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
-wf_id wf_gelu(wf_graph *g, wf_id x, const char *name);
+wf_id wf_node_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv);
+wf_id wf_node_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias);
+wf_id wf_node_group_norm(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
+wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */
-wf_id wf_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
-wf_id wf_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
-wf_id wf_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale);
-wf_id wf_transpose(wf_graph *g, wf_id x, const char *name);
-wf_id wf_segment_mean(wf_graph *g, wf_id x, const char *name);
+wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
+wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
+wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale);
+wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name);
+wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name);
 
 /* ---- passes: rewrite the node list; exact up to rounding, and stop at kept nodes ---- */
 /* linear/conv2d → GELU and → residual become the epilogue of the product. */

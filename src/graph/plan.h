@@ -31,8 +31,6 @@ void wf_plan_bind(wf_plan *plan, void *memory);
 const wf_op_impl *wf_plan_impl(const wf_plan *plan, wf_op op);
 uint32_t wf_plan_live_nodes(const wf_plan *plan);
 
-typedef enum wf_progress { WF_DONE, WF_NEED_BYTES, WF_YIELD } wf_progress;
-
 /* One run through a plan. */
 typedef struct wf_exec {
     wf_plan *plan;

@@ -5,14 +5,9 @@
 #define WF_GRAPH_WEIGHTS_H
 
 #include "base/arena.h"
+#include "graph/run_types.h"
 #include "kernels/codec.h"
 #include "kernels/op.h"
-
-typedef enum wf_backend {
-    WF_BACKEND_SIMD,   /* the fast kernels */
-    WF_BACKEND_SCALAR, /* the readable truth, f32 */
-    WF_BACKEND_F64     /* the same in double: equality proofs and goldens */
-} wf_backend;
 
 typedef enum wf_role { WF_ROLE_VECTOR, WF_ROLE_TABLE, WF_ROLE_MATRIX } wf_role;
 

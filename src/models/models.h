@@ -1,0 +1,46 @@
+/* Architectures: metadata → configuration → graph. */
+#ifndef WF_MODELS_MODELS_H
+#define WF_MODELS_MODELS_H
+
+#include "format/gguf.h"
+#include "graph/graph.h"
+
+/* What a picture model reads; the shape class of a plan is (n, h, w). */
+typedef struct wf_input_spec {
+    const char *name; /* "input" */
+    uint32_t channels, height, width; /* the size the file recommends */
+} wf_input_spec;
+
+typedef struct wf_input_class {
+    uint32_t n, h, w;
+} wf_input_class;
+
+typedef struct wf_arch {
+    const char *name;
+    /* Reads and checks all metadata; *config lives in the arena. */
+    wf_status (*configure)(const wf_gguf *meta, wf_arena *arena, const void **config, wf_input_spec *input, wf_error *err);
+    /* Adds the whole forward pass for one shape class. Errors stay in the graph. */
+    void (*build)(wf_graph *g, const void *config, const wf_input_class *in);
+} wf_arch;
+
+/* NULL when unknown; the error then lists the known ones. */
+const wf_arch *wf_arch_find(const char *name);
+const char *wf_arch_list(void); /* "poolformer, wf.metaformer" */
+
+/* Reading metadata with errors that name the key. The prefix is the architecture's name. */
+typedef struct wf_meta {
+    const wf_gguf *gguf;
+    const char *arch;
+    wf_error *err;
+    wf_status status; /* the first failure */
+} wf_meta;
+uint32_t wf_meta_u32(wf_meta *m, const char *key, uint32_t low, uint32_t high);
+float wf_meta_f32(wf_meta *m, const char *key);
+bool wf_meta_bool(wf_meta *m, const char *key);
+const char *wf_meta_string(wf_meta *m, const char *key);
+/* An array with `count` items (count = 0: any from 1 to `most`); returns the number of items. */
+uint32_t wf_meta_u32s(wf_meta *m, const char *key, uint32_t count, uint32_t most, uint32_t low, uint32_t high, uint32_t *out);
+uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char **out);
+void wf_meta_fail(wf_meta *m, const char *key, const char *why);
+
+#endif

@@ -1,0 +1,17 @@
+/* Classification heads. The official PoolFormer normalises the map and then pools; timm pools first and normalises the pooled
+   vector: with the same weights the logits differ by 75 %, so the order is part of the file. */
+#include "parts/parts.h"
+
+static wf_id classifier(wf_graph *g, wf_id pooled, const wf_head *head) {
+    return head->classes != 0 ? wf_node_linear(g, pooled, "head", head->classes, true) : pooled;
+}
+
+wf_id wf_head_norm_pool(wf_graph *g, wf_id x, const wf_head *head) {
+    x = wf_norm(g, x, "norm", head->norm);
+    return classifier(g, wf_node_segment_mean(g, x, "pool"), head);
+}
+
+wf_id wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head) {
+    x = wf_node_segment_mean(g, x, "pool");
+    return classifier(g, wf_norm(g, x, "norm", head->norm), head);
+}

@@ -1,0 +1,86 @@
+/* The vocabulary of models. A model is a stem, blocks of x + mixer(norm(x)) and x + channel(norm(x)), and a head
+   (MetaFormer, arXiv 2111.11418); a part adds the nodes of one of these to a graph. Parts know shapes and names, never
+   execution order, memory or backend. */
+#ifndef WF_PARTS_PARTS_H
+#define WF_PARTS_PARTS_H
+
+#include "graph/graph.h"
+
+typedef enum wf_norm_kind {
+#define WF_NORM(upper, name, build) WF_NORM_##upper,
+#include "parts/parts.def"
+#undef WF_NORM
+    WF_NORM_COUNT
+} wf_norm_kind;
+
+typedef enum wf_mixer_kind {
+#define WF_MIXER(upper, name, build) WF_MIXER_##upper,
+#include "parts/parts.def"
+#undef WF_MIXER
+    WF_MIXER_COUNT
+} wf_mixer_kind;
+
+typedef enum wf_head_kind {
+#define WF_HEAD(upper, name, build) WF_HEAD_##upper,
+#include "parts/parts.def"
+#undef WF_HEAD
+    WF_HEAD_COUNT
+} wf_head_kind;
+
+/* The index of a part's name, or −1. */
+int wf_norm_kind_of(const char *name);
+int wf_mixer_kind_of(const char *name);
+int wf_head_kind_of(const char *name);
+
+/* Where and how a sub-layer normalises. Placement "in" (Pre-LN) is today's only one. */
+typedef struct wf_norm_slot {
+    wf_norm_kind kind;
+    float eps;
+} wf_norm_slot;
+
+/* A token mixer and what it needs; each reads the fields of its own kind. */
+typedef struct wf_mixer {
+    wf_mixer_kind kind;
+    uint32_t pool_size; /* pool: odd window */
+    uint32_t heads, head_dim; /* attention: heads × head_dim need not equal the width */
+    bool qkv_bias;
+} wf_mixer;
+
+/* One row of the layer table: everything that may differ from block to block. */
+typedef struct wf_block {
+    wf_norm_slot norm1, norm2;
+    wf_mixer mixer;
+    uint32_t hidden;   /* of the channel MLP */
+    bool layer_scale;
+} wf_block;
+
+wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot);
+
+/* Mixers: n = normalised rows [n·h·w, c] → the same shape; the last node is called "mixer". */
+wf_id wf_mixer_build(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_identity(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_pool(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_spatial_fc(wf_graph *g, wf_id n, const wf_mixer *mixer);
+
+/* Channel mixer: ffn_up → GELU → ffn_down. */
+wf_id wf_channel_mlp(wf_graph *g, wf_id n, uint32_t hidden);
+
+/* x + s1 · mixer(norm1(x)), then x + s2 · mlp(norm2(x)); names are relative to the current scope. */
+wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block);
+
+/* Convolutional stem or downsampling ("patch embedding"), and a learned position table bound to its grid. */
+wf_id wf_stem_conv(wf_graph *g, wf_id x, const char *name, const wf_conv *conv);
+wf_id wf_stem_position(wf_graph *g, wf_id x, uint32_t grid_h, uint32_t grid_w);
+
+/* Heads: map → [n, classes]; classes = 0 leaves the pooled features. Output "output" is declared. */
+typedef struct wf_head {
+    wf_head_kind kind;
+    wf_norm_slot norm;
+    uint32_t classes;
+} wf_head;
+void wf_head_build(wf_graph *g, wf_id x, const wf_head *head);
+wf_id wf_head_norm_pool(wf_graph *g, wf_id x, const wf_head *head);
+wf_id wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head);
+
+#endif

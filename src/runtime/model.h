@@ -1,0 +1,57 @@
+/* The model's insides, shared by the files of runtime/. */
+#ifndef WF_RUNTIME_MODEL_H
+#define WF_RUNTIME_MODEL_H
+
+#include "graph/plan.h"
+#include "models/models.h"
+#include "wasmformer.h"
+
+/* One row of wf.taps: "SOURCE NAME|node|order". */
+typedef struct wf_tap {
+    const char *source, *node, *order;
+} wf_tap;
+
+/* Collects the rows of a tensor until a group of WF_PANEL is complete. */
+typedef struct wf_loader {
+    uint32_t *weight_of; /* [tensors] id in the weight table, or WF_NONE */
+    uint8_t *staging;    /* one group of stored rows */
+    uint64_t staging_bytes, staged;
+} wf_loader;
+
+struct wf_model {
+    wf_options options;
+    char file_name[96];
+    wf_arena arena;
+    wf_gguf_reader *reader;
+    const wf_gguf *gguf;
+    const wf_arch *arch;
+    const void *config;
+    wf_input_spec input;
+    wf_weights weights;
+    wf_loader loader;
+    wf_pool *pool;
+    wf_tap *taps;
+    uint32_t tap_count;
+    wf_image_params image;
+    bool has_image;
+    const wf_gguf_kv *labels;
+    uint64_t activation_bytes, cost, parameters;
+    uint32_t nodes, norm_nodes;
+    bool reserved, complete;
+    wf_error error; /* a failed model stays failed */
+};
+
+/* loader.c */
+wf_status wf_loader_prepare(wf_model *m, wf_error *err);
+wf_status wf_loader_data(void *model, uint32_t tensor, uint64_t at, const void *bytes, size_t n, wf_error *err);
+void wf_loader_free(wf_loader *l);
+
+/* Builds the plan of one shape class; kept: node names that must stay observable. The plan's arena is the caller's. */
+wf_status wf_model_plan(wf_model *m, wf_arena *arena, const wf_input_class *in, const char *const *kept, uint32_t kept_count,
+                        wf_plan *out, wf_error *err);
+
+/* edge.c: between internal rows and the source's order. */
+wf_status wf_edge_dims(const wf_shape *shape, const char *order, uint32_t *n_dims, uint32_t dims[4]);
+void wf_edge_read(const void *data, bool is_double, const wf_shape *shape, const char *order, void *dst, bool dst_double);
+
+#endif

@@ -1,0 +1,35 @@
+/* Classification: the k best classes of one row of logits. Softmax over all classes with the maximum subtracted, summed in
+   double; the exponential is the kernels' own, so that scores are the same on every platform. */
+#include "kernels/simd128/vmath.h"
+#include "wasmformer.h"
+
+static bool better(const float *logits, uint32_t a, uint32_t b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+}
+
+uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, wf_class_score *out) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++) { /* insertion into a list of at most k */
+        uint32_t at = count < k ? count : k;
+        while (at > 0 && better(logits, i, out[at - 1].index)) {
+            at--;
+        }
+        if (at >= k) {
+            continue;
+        }
+        count += count < k;
+        for (uint32_t j = count - 1; j > at; j--) {
+            out[j] = out[j - 1];
+        }
+        out[at].index = i;
+    }
+    double sum = 0;
+    for (uint32_t i = 0; i < n && !raw && count > 0; i++) {
+        sum += (double)wf_exp_f32(logits[i] - logits[out[0].index]);
+    }
+    for (uint32_t j = 0; j < count; j++) {
+        float v = logits[out[j].index];
+        out[j].score = raw ? v : (float)((double)wf_exp_f32(v - logits[out[0].index]) / sum);
+    }
+    return count;
+}

@@ -1,0 +1,114 @@
+/* wasmformer: the public C API, the only header that an application includes.
+
+   A model is fed with the bytes of a GGUF file in order, from whatever source; it can be planned as soon as its header has
+   arrived. A session runs it: choose a shape, fill the input, step until done, read the outputs. Everything happens on the
+   calling thread and the pool's; nothing blocks, prints or exits; every failure is a status plus a sentence (wf_error).
+
+       wf_model *m; wf_session *s; wf_error err; wf_error_clear(&err);
+       wf_options opt = wf_options_default();
+       wf_model_open(&opt, &m, &err);
+       while ((n = fread(chunk, 1, sizeof chunk, f)) > 0) wf_model_feed(m, chunk, n, &err);
+       wf_model_finish(m, &err);
+       wf_session_create(m, NULL, 0, &s, &err);
+       wf_session_prepare(s, 1, 224, 224, &err);
+       fill(wf_session_input(s));                              // [1, 3, 224, 224] float
+       do wf_session_step(s, 0, &progress, &err); while (progress == WF_YIELD);
+       wf_session_read_f32(s, 0, logits);                                                                          */
+#ifndef WASMFORMER_H
+#define WASMFORMER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "graph/run_types.h"
+#include "media/image.h"
+
+#define WF_VERSION "0.1.0"
+
+typedef struct wf_model wf_model;
+typedef struct wf_session wf_session;
+
+typedef struct wf_options {
+    wf_backend backend;
+    uint32_t threads;       /* 1 … 16, the caller included */
+    bool int8_rows;         /* Q8_0 layers: quantize activations to int8 rows and use integer dots (the fast way) */
+    const char *file_name;  /* for error texts; copied */
+    uint64_t file_bytes;    /* length of the file if known, else 0 */
+} wf_options;
+wf_options wf_options_default(void);
+
+/* ---- model ---- */
+wf_status wf_model_open(const wf_options *options, wf_model **out, wf_error *err);
+void wf_model_free(wf_model *m); /* its sessions must be freed before */
+/* The next bytes of the file. */
+wf_status wf_model_feed(wf_model *m, const void *bytes, size_t n, wf_error *err);
+/* The file has ended: fails unless everything is there. */
+wf_status wf_model_finish(wf_model *m, wf_error *err);
+/* True once metadata are checked, the architecture is known and memory is planned; no tensor data are needed for that. */
+bool wf_model_has_header(const wf_model *m);
+bool wf_model_is_complete(const wf_model *m);
+/* Bytes of the file consumed so far, and its total (0 before the header is there). */
+uint64_t wf_model_position(const wf_model *m);
+uint64_t wf_model_total_bytes(const wf_model *m);
+
+typedef struct wf_model_info {
+    const char *architecture, *name, *license, *source, *file_type;
+    uint64_t parameters;        /* stored elements */
+    uint64_t weight_bytes;      /* in memory */
+    uint64_t activation_bytes;  /* of one picture of the recommended size, scratch included */
+    uint64_t cost;              /* multiply–adds of that picture */
+    uint32_t channels, height, width; /* recommended input */
+    uint32_t classes;           /* labels in the file */
+    uint32_t tap_count, nodes, norm_nodes;
+} wf_model_info;
+wf_status wf_model_get_info(const wf_model *m, wf_model_info *out);
+/* Label of a class, or NULL. */
+const char *wf_model_label(const wf_model *m, uint32_t index);
+/* Source names of the taps that the file offers ("network.0.0.mlp"). */
+const char *wf_model_tap(const wf_model *m, uint32_t index);
+/* How pictures become the input; NULL when the file does not say. */
+const wf_image_params *wf_model_image(const wf_model *m);
+/* Everything above and all metadata as one JSON object (wf_free the text). NULL when memory runs out. */
+char *wf_model_describe(const wf_model *m);
+
+/* ---- session ---- */
+/* taps: source names whose activations are to be read too, or one name "all". An unknown one is an error listing the known. */
+wf_status wf_session_create(wf_model *m, const char *const *taps, uint32_t tap_count, wf_session **out, wf_error *err);
+void wf_session_free(wf_session *s);
+/* Chooses the shape class (n pictures of h × w). Plans are kept for the last four classes. */
+wf_status wf_session_prepare(wf_session *s, uint32_t n, uint32_t h, uint32_t w, wf_error *err);
+/* Where the caller writes [n, c, h, w]: float, or double with WF_BACKEND_F64. Valid until the next prepare; the planner may reuse
+   the memory during a run, so it has to be written before every run. */
+void *wf_session_input(wf_session *s);
+uint64_t wf_session_input_elements(const wf_session *s);
+/* Begins a run with the input as it is (steps then continue it), or drops a run that was begun: that is abort. */
+wf_status wf_session_start(wf_session *s, wf_error *err);
+/* budget: multiply–adds after which to yield; 0 = run to the end. WF_NEED_BYTES: feed the model, then step again. */
+wf_status wf_session_step(wf_session *s, uint64_t budget, wf_progress *progress, wf_error *err);
+/* Share of the run that is done, 0 … 1. */
+double wf_session_fraction(const wf_session *s);
+uint64_t wf_session_bytes(const wf_session *s); /* memory held for activations */
+
+typedef struct wf_output_info {
+    const char *name; /* "output", "output0", …; of a tap its source name */
+    bool is_tap;
+    uint32_t n_dims;
+    uint32_t dims[4]; /* the source framework's shape and order */
+} wf_output_info;
+uint32_t wf_session_output_count(const wf_session *s);
+wf_status wf_session_output(const wf_session *s, uint32_t index, wf_output_info *out, wf_error *err);
+/* Copies an output out in the source's order, dense. Only after WF_DONE. */
+wf_status wf_session_read_f32(const wf_session *s, uint32_t index, float *dst, wf_error *err);
+wf_status wf_session_read_f64(const wf_session *s, uint32_t index, double *dst, wf_error *err);
+
+/* ---- task: classify ---- */
+typedef struct wf_class_score {
+    uint32_t index;
+    float score;
+} wf_class_score;
+/* The k best of n logits, by descending score, ties to the lower index; softmax unless raw. Returns how many (≤ n). */
+uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, wf_class_score *out);
+
+#endif
