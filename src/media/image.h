@@ -14,7 +14,7 @@ typedef struct wf_image_params {
     uint32_t width, height;  /* of the tensor */
     float crop_pct;          /* resize target: short side = floor(size / crop_pct) (CONTRACT "Pictures") */
     enum { WF_RESAMPLE_NEAREST, WF_RESAMPLE_BILINEAR, WF_RESAMPLE_BICUBIC } resample;
-    bool squash;             /* resize straight to width × height, no crop (some HF processors) */
+    bool squash;             /* resize straight to width × height, no crop, crop_pct unused (some HF processors) */
     float mean[3], std[3];   /* of values in 0..1; output = (v / 255 − mean) / std */
 } wf_image_params;
 
@@ -24,12 +24,16 @@ typedef struct wf_pixels {
     uint32_t width, height, channels;
 } wf_pixels;
 
-enum { WF_IMAGE_MAX_PIXELS = 178956970 }; /* Pillow's own warning limit, checked before allocation */
+enum {
+    WF_IMAGE_MAX_PIXELS = 178956970, /* Pillow's own warning limit, checked before allocation */
+    WF_IMAGE_MAX_SIDE = 65535,       /* the longest that JPEG can say; keeps tables and sums in 32 bits */
+};
 
 /* Geometry of resize and crop for a source of w × h (after orientation), as torchvision and timm compute it. */
 typedef struct wf_crop_plan {
     uint32_t resized_w, resized_h; /* the size the whole picture is resized to */
-    uint32_t left, top;            /* crop offset inside it; negative never occurs: smaller pictures are padded by the same rule, see .c */
+    int32_t left, top;             /* crop offset inside it; negative where the resized picture is smaller than the
+                                      crop (crop_pct > 1): that many black columns or rows come before it */
 } wf_crop_plan;
 wf_status wf_crop_plan_make(const wf_image_params *p, uint32_t w, uint32_t h, wf_crop_plan *out, wf_error *err);
 
@@ -41,9 +45,9 @@ wf_status wf_resizer_create(wf_resizer **out, wf_error *err);
 void wf_resizer_free(wf_resizer *r);
 /* Keeps its buffers between pictures (no allocation when sizes repeat). */
 wf_status wf_resizer_begin(wf_resizer *r, const wf_image_params *p, uint32_t src_w, uint32_t src_h, wf_error *err);
-/* The next `rows` source rows, top to bottom; row stride in bytes. */
+/* The next `rows` source rows, top to bottom; row stride in bytes (the last row needs no padding after its pixels). */
 wf_status wf_resizer_rows(wf_resizer *r, const uint8_t *pixels, uint32_t channels, uint32_t stride, uint32_t rows, wf_error *err);
-/* Vertical pass, crop, normalise: writes planar float [3, height, width]. */
+/* Vertical pass, crop, normalise: writes planar float [3, height, width]. May be called again until the next begin. */
 wf_status wf_resizer_finish(wf_resizer *r, float *dst, wf_error *err);
 /* The same but 8-bit interleaved [height, width, 3], for tests against Pillow. */
 wf_status wf_resizer_finish_u8(wf_resizer *r, uint8_t *dst, wf_error *err);
@@ -55,7 +59,7 @@ wf_status wf_image_to_tensor(const wf_pixels *pixels, const wf_image_params *p, 
 /* JPEG or PNG from memory; EXIF orientation applied; grey, palette, alpha, 16-bit, CMYK right, or refused by name. */
 wf_status wf_image_decode(const void *bytes, size_t n, const char *name, wf_pixels *out, wf_error *err);
 void wf_pixels_free(wf_pixels *p);
-/* EXIF orientation 1..8 of a JPEG (1 when absent or malformed). */
+/* EXIF orientation 1..8 of a JPEG or PNG (1 when absent or malformed). */
 uint32_t wf_exif_orientation(const void *bytes, size_t n);
 
 #endif
