@@ -57,16 +57,17 @@ static bool starts_with(const unsigned char *p, size_t n, const char *bytes, siz
 wf_sniffed wf_sniff(const void *bytes, size_t n, const char **sentence) {
     const unsigned char *p = bytes;
     *sentence = NULL;
+    /* safetensors has no magic: a little-endian header length, then JSON. First, because the low
+       byte of the length may look like one of the short magics. */
+    if (n >= 9 && p[8] == '{' && wf_load_u64(p) >= 2 && wf_load_u64(p) <= UINT64_C(1) << 32) {
+        *sentence = "a safetensors file, not GGUF: convert it first";
+        return WF_SNIFFED_SAFETENSORS;
+    }
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (starts_with(p, n, table[i].bytes, table[i].n)) {
             *sentence = table[i].sentence;
             return (wf_sniffed)table[i].kind;
         }
-    }
-    /* safetensors has no magic: a little-endian header length, then JSON. */
-    if (n >= 9 && p[8] == '{' && wf_load_u64(p) >= 2 && wf_load_u64(p) <= UINT64_C(1) << 32) {
-        *sentence = "a safetensors file, not GGUF: convert it first";
-        return WF_SNIFFED_SAFETENSORS;
     }
     size_t i = starts_with(p, n, "\xef\xbb\xbf", 3) ? 3 : 0;
     while (i < n && i < 32 && (p[i] == ' ' || (p[i] >= '\t' && p[i] <= '\r'))) {
