@@ -4,6 +4,7 @@
 #ifndef WF_KERNELS_SCALAR_ROW_PRODUCT_H
 #define WF_KERNELS_SCALAR_ROW_PRODUCT_H
 
+#include "kernels/quantize.h"
 #include "kernels/scalar/real.h"
 
 /* ½ x (1 + erf(x/√2)), BERT's and PoolFormer's GELU. */
@@ -33,20 +34,17 @@ static inline void wf_row_product(const wf_op_call *call, const wf_real *x /* [k
 }
 
 /* x ← the nearest points of the row's int8 grid, for p->int8_rows: what the integer kernels see of
- * a row. */
+   a row. The grid is chosen in float in the double build too, so that both see the same integers.
+ */
 static inline void wf_row_round_to_int8(wf_real *x, uint32_t k) {
-    wf_real largest = 0;
+    float largest = 0;
     for (uint32_t i = 0; i < k; i++) {
-        wf_real size = x[i] < 0 ? -x[i] : x[i];
+        float value = (float)x[i], size = wf_quantize_largest(&value, 1);
         largest = size > largest ? size : largest;
     }
-    if (largest == 0) {
-        return;
-    }
-    wf_real step = largest / 127, inverse = 127 / largest;
+    float step = wf_quantize_step(largest), inverse = wf_quantize_inverse(largest);
     for (uint32_t i = 0; i < k; i++) {
-        wf_real q = x[i] * inverse;
-        x[i] = step * (wf_real)(int32_t)(q + (q < 0 ? (wf_real)-0.5 : (wf_real)0.5));
+        x[i] = step * (wf_real)wf_quantize_i8((float)x[i], inverse);
     }
 }
 

@@ -1,0 +1,343 @@
+/* Every kernel against its twins: op × weight type × dot lowering × awkward shapes, on noise. simd
+   is compared with scalar float, scalar float with double; each op prints one line with its worst
+   relative L2 errors and its rate on a usual shape. kernels/kernel_case.h is the hostile runner; on
+   top, simd must give the same bits in two tile orders, and each segment of a batch the same bits
+   alone. Needs no files and no arguments, so it runs natively, under WASI and in a page alike.
+
+   Tolerances (relative L2 over a tensor; u = 2⁻²⁴ = 6e-8 is half an ulp):
+     exact ops     residual, add_table, transpose: one or two roundings, 1e-7
+     sums          scalar against double: a float sum of k random terms errs by about u·√k/2 of its
+   size; k ≤ 1620: 1.5e-6 simd          against scalar: both errors, where the orders differ: 2e-6
+     int8          scalar and simd round a row to the same integers, what remains are the float
+   sums: as above. Scalar against double too: the grid is chosen in float in both norms inputs have
+   mean 3 and deviation 0.6, so the mean's own rounding costs 5u: 1e-6 */
+#include <time.h>
+
+#include "base/simd.h"
+#include "kernels/kernel_case.h"
+
+static const uint32_t channels[] = {1, 3, 31, 32, 33, 48, 180};
+static const uint32_t maps[][2] = {{1, 1}, {1, 7}, {5, 3}, {14, 14}, {17, 9}};
+enum { CHANNELS = 7, MAPS = 5 };
+
+typedef struct report {
+    double simd, scalar; /* worst errors */
+    int cases;
+} report;
+
+static bool simd_only; /* scalar forms do not know dot lowerings: checked once */
+
+static void check_case(const kc_spec *spec, report *r) {
+    kernel_case c;
+    if (!kc_init(&c, spec)) {
+        return;
+    }
+    kc_run(&c, KC_SCALAR);
+    kc_run(&c, KC_SIMD);
+    double error = kc_error(&c, KC_SIMD, KC_SCALAR);
+    r->simd = error > r->simd ? error : r->simd;
+    if (!simd_only) {
+        kc_run(&c, KC_F64);
+        error = kc_error(&c, KC_SCALAR, KC_F64);
+        r->scalar = error > r->scalar ? error : r->scalar;
+    }
+    size_t bytes = kc_out_bytes(&c, KC_SIMD);
+    void *before = kc_alloc(bytes);
+    memcpy(before, c.call[KC_SIMD].out.data, bytes);
+    kc_run(&c, KC_SIMD);
+    CHECK(memcmp(before, c.call[KC_SIMD].out.data, bytes) == 0,
+          "another order of the tiles gives other bits");
+    free(before);
+    if (spec->in[0].n > 1) {
+        kc_check_segment(&c, spec->in[0].n - 1);
+    }
+    kc_free(&c);
+    r->cases++;
+}
+
+static wf_shape rows_shape(uint32_t n, uint32_t h, uint32_t w, uint32_t c) {
+    return (wf_shape){n, h, w, c, WF_LAYOUT_ROWS};
+}
+
+static kc_weight vector(uint32_t k) { return (kc_weight){1, k, WF_PACK_VECTOR}; }
+
+/* The i-th of the awkward shapes, with batches of 1 to 3 and every combination of up to three
+ * optional parts in turn. */
+typedef struct awkward {
+    wf_shape in;
+    uint32_t parts; /* bits: which optional parts are there */
+    uint32_t turn;
+} awkward;
+
+static awkward awkward_shape(uint32_t i) {
+    uint32_t c = channels[i % CHANNELS], m = i / CHANNELS % MAPS;
+    return (awkward){rows_shape(1 + i % 3, maps[m][0], maps[m][1], c), i * 5 % 8, i};
+}
+
+enum { SHAPES = CHANNELS * MAPS };
+
+static void epilogue(kc_spec *s, wf_shape out, uint32_t parts) {
+    s->p.act = parts & 1 ? WF_ACT_GELU_ERF : WF_ACT_NONE;
+    s->w[1] = parts & 2 ? vector(out.c) : (kc_weight){0};
+    s->w[2] = parts & 4 ? vector(out.c) : (kc_weight){0};
+    s->in[1] = parts & 4 || parts == 1 ? out : (wf_shape){0};
+}
+
+/* out channels · k per row are kept below a budget, so that the double twin ends in time under
+ * sanitizers too. */
+static uint32_t output_channels(uint32_t turn, uint64_t products) {
+    uint32_t co = channels[(turn * 3 + 4) % CHANNELS];
+    return products * co > 4000000 ? 33 : co;
+}
+
+static kc_spec linear_spec(const awkward *a, wf_dtype type, bool int8_rows) {
+    kc_spec s = {.op = WF_OP_LINEAR, .type = type, .p = {.int8_rows = int8_rows}, .in = {a->in}};
+    uint32_t co = output_channels(a->turn, (uint64_t)wf_shape_rows(&a->in) * a->in.c);
+    s.w[0] = (kc_weight){co, a->in.c, WF_PACK_DENSE};
+    epilogue(&s, rows_shape(a->in.n, a->in.h, a->in.w, co), a->parts);
+    return s;
+}
+
+/* Kernel, stride, padding: PoolFormer's stem and down-sampling, patch embeddings, an oblong one, 1
+ * × 1. */
+static const uint32_t convolutions[][6] = {
+    {7, 7, 4, 4, 2, 2}, {3, 3, 2, 2, 1, 1}, {3, 3, 1, 1, 1, 1},
+    {4, 4, 4, 4, 0, 0}, {1, 3, 1, 2, 0, 1}, {1, 1, 1, 1, 0, 0},
+};
+
+/* 0 outputs: the kernel does not fit this map. */
+static kc_spec conv2d_spec(const awkward *a, wf_dtype type, bool int8_rows) {
+    const uint32_t *k = convolutions[a->turn % 6];
+    kc_spec s = {.op = WF_OP_CONV2D,
+                 .type = type,
+                 .in = {a->in},
+                 .p = {.int8_rows = int8_rows,
+                       .kernel_h = k[0],
+                       .kernel_w = k[1],
+                       .stride_h = k[2],
+                       .stride_w = k[3],
+                       .pad_h = k[4],
+                       .pad_w = k[5]}};
+    if (a->in.h + 2 * k[4] < k[0] || a->in.w + 2 * k[5] < k[1]) {
+        return s;
+    }
+    wf_shape out = {a->in.n, (a->in.h + 2 * k[4] - k[0]) / k[2] + 1,
+                    (a->in.w + 2 * k[5] - k[1]) / k[3] + 1, 0, WF_LAYOUT_ROWS};
+    uint32_t width = k[0] * k[1] * a->in.c;
+    out.c = output_channels(a->turn, (uint64_t)wf_shape_rows(&out) * width);
+    s.w[0] = (kc_weight){out.c, width, WF_PACK_DENSE};
+    s.in[0].layout = a->in.c <= 3 ? WF_LAYOUT_NCHW : WF_LAYOUT_ROWS; /* the stem reads a picture */
+    epilogue(&s, out, a->parts);
+    return s;
+}
+
+static kc_spec simple_spec(const awkward *a, wf_op op) {
+    kc_spec s = {.op = op, .in = {a->in}};
+    uint32_t c = a->in.c;
+    switch (op) {
+    case WF_OP_GROUP_NORM:
+    case WF_OP_LAYER_NORM:
+        s.p.eps = 1e-5f;
+        s.offset = 3;
+        s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};
+        s.w[1] = a->parts & 2 ? vector(c) : (kc_weight){0};
+        break;
+    case WF_OP_POOL2D:
+        s.p.kernel_h = a->parts & 2 ? 5 : 3;
+        s.p.kernel_w = a->parts & 4 ? 5 : 3;
+        s.p.pad_h = s.p.kernel_h / 2;
+        s.p.pad_w = s.p.kernel_w / 2;
+        s.p.minus_input = a->parts & 1;
+        break;
+    case WF_OP_RESIDUAL:
+        s.in[1] = a->in;
+        s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};
+        break;
+    case WF_OP_ADD_TABLE:
+        s.w[0] = (kc_weight){a->in.h * a->in.w, c, WF_PACK_TABLE};
+        break;
+    case WF_OP_ATTENTION:
+        /* 48 = 2 × 24, 180 = 6 × 30, 33 = 3 × 11, the others one head */
+        s.p.heads = c == 48 ? 2 : c == 180 ? 6 : c == 33 ? 3 : 1;
+        s.p.head_dim = c / s.p.heads;
+        s.p.scale = 1.0f / (float)(1 + c % 5);
+        s.in[0].c = 3 * c;
+        break;
+    default:
+        break;
+    }
+    return s;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of the fastest of the runs that fit in 20 ms (three at least), one thread, no checks. */
+static double seconds_of(kernel_case *c) {
+    wf_op_call *call = &c->call[KC_SIMD];
+    const wf_op_impl *impl = kc_impl(c, KC_SIMD);
+    kc_run(c, KC_SIMD);
+    call->workspace = kc_alloc(impl->workspace_bytes != NULL ? impl->workspace_bytes(call) : 0);
+    void *scratch = kc_alloc(impl->scratch_bytes != NULL ? impl->scratch_bytes(call) : 0);
+    double best = 1e9, end = now() + 0.02;
+    for (int run = 0; run < 3 || now() < end; run++) {
+        double begin = now();
+        for (uint32_t phase = 0; phase < impl->phases; phase++) {
+            for (uint32_t tile = 0, tiles = impl->tiles(call, phase); tile < tiles; tile++) {
+                impl->run(call, phase, tile, scratch);
+            }
+        }
+        double took = now() - begin;
+        best = took < best ? took : best;
+    }
+    free(call->workspace);
+    free(scratch);
+    return best;
+}
+
+/* A usual shape: 28 × 28 × 128 maps, 196 tokens in 4 heads of 32, a 128 → 512 layer on 196 rows. */
+static kc_spec usual_spec(wf_op op, wf_dtype type, bool int8_rows) {
+    awkward a = {rows_shape(1, 28, 28, 128), 3, 4};
+    if (op == WF_OP_LINEAR) {
+        kc_spec s = {.op = op,
+                     .type = type,
+                     .p = {.int8_rows = int8_rows},
+                     .in = {rows_shape(1, 14, 14, 128)},
+                     .w = {{512, 128, WF_PACK_DENSE}, {1, 512, WF_PACK_VECTOR}}};
+        return s;
+    }
+    if (op == WF_OP_CONV2D) {
+        kc_spec s = {.op = op,
+                     .type = type,
+                     .in = {rows_shape(1, 28, 28, 64)},
+                     .p = {.int8_rows = int8_rows,
+                           .kernel_h = 3,
+                           .kernel_w = 3,
+                           .stride_h = 2,
+                           .stride_w = 2,
+                           .pad_h = 1,
+                           .pad_w = 1},
+                     .w = {{128, 576, WF_PACK_DENSE}, {1, 128, WF_PACK_VECTOR}}};
+        return s;
+    }
+    kc_spec s;
+    if (op == WF_OP_ATTENTION) {
+        a.in = rows_shape(1, 14, 14, 128);
+        s = simple_spec(&a, op);
+        s.p.heads = 4;
+        s.p.head_dim = 32;
+        return s;
+    }
+    a.parts = op == WF_OP_POOL2D ? 1 : 3;
+    return simple_spec(&a, op);
+}
+
+/* "31.2 GMAC/s" for products, "9.8 GB/s" (bytes of inputs and output once) for the rest. */
+static void rate_of(const kc_spec *spec, char text[32]) {
+    kernel_case c;
+    text[0] = 0;
+    if (!kc_init(&c, spec)) {
+        return;
+    }
+    double seconds = seconds_of(&c);
+    if (spec->op == WF_OP_LINEAR || spec->op == WF_OP_CONV2D || spec->op == WF_OP_ATTENTION) {
+        double products = (double)wf_op_get(spec->op)->cost(&c.call[KC_SIMD]);
+        snprintf(text, 32, "%.1f GMAC/s", products / seconds * 1e-9);
+    } else {
+        double elements = (double)(wf_shape_elements(&spec->in[0]) + wf_shape_elements(&c.out) +
+                                   (spec->in[1].c != 0 ? wf_shape_elements(&spec->in[1]) : 0));
+        snprintf(text, 32, "%.1f GB/s", 4 * elements / seconds * 1e-9);
+    }
+    kc_free(&c);
+}
+
+static void end_report(const report *r, const char *name, double simd_limit, double scalar_limit,
+                       const kc_spec *usual) {
+    char rate[32];
+    rate_of(usual, rate);
+    CHECK(r->cases > 0, "no case ran");
+    CHECK(r->simd <= simd_limit, "simd is off by %.2e of scalar, allowed %.1e", r->simd,
+          simd_limit);
+    CHECK(r->scalar <= scalar_limit, "scalar is off by %.2e of double, allowed %.1e", r->scalar,
+          scalar_limit);
+    wf_test_end("%-22s %3d shapes, simd %.1e, scalar %.1e, %s", name, r->cases, r->simd, r->scalar,
+                rate);
+}
+
+static void check_simple(wf_op op) {
+    bool exact = op == WF_OP_RESIDUAL || op == WF_OP_ADD_TABLE || op == WF_OP_TRANSPOSE;
+    report r = {0};
+    wf_test_begin();
+    for (uint32_t i = 0; i < SHAPES; i++) {
+        awkward a = awkward_shape(i);
+        kc_spec s = simple_spec(&a, op);
+        check_case(&s, &r);
+    }
+    kc_spec usual = usual_spec(op, WF_F32, false);
+    end_report(&r, wf_op_get(op)->name, exact ? 1e-7 : 2e-6, exact ? 1e-7 : 1.5e-6, &usual);
+}
+
+static void check_product(wf_op op, wf_dtype type, bool int8_rows, const char *lowering) {
+    char name[64];
+    snprintf(name, sizeof name, "%s %s%s%s", wf_op_get(op)->name, wf_dtype_get(type)->name,
+             int8_rows ? " int8 " : "", lowering);
+    report r = {0};
+    wf_test_begin();
+    for (uint32_t i = 0; i < SHAPES; i++) {
+        awkward a = awkward_shape(i);
+        kc_spec s = op == WF_OP_LINEAR ? linear_spec(&a, type, int8_rows)
+                                       : conv2d_spec(&a, type, int8_rows);
+        if (s.w[0].n != 0) {
+            check_case(&s, &r);
+        }
+    }
+    kc_spec usual = usual_spec(op, type, int8_rows);
+    end_report(&r, name, 2e-6, 1.5e-6, &usual);
+}
+
+/* One integer lowering, on a CPU (emulated natively) whose relaxed dot makes it exact. */
+static void check_lowering(wf_dot dot, const char *name) {
+    wf_dot_force(dot);
+    check_product(WF_OP_LINEAR, WF_Q8_0, true, name);
+    check_product(WF_OP_CONV2D, WF_Q8_0, true, name);
+    simd_only = true;
+}
+
+static void check_lowerings(void) {
+    check_lowering(WF_DOT_I16, "i16");
+#if !defined(__wasm__)
+    static const struct {
+        wf_simd_dot cpu;
+        wf_dot expected;
+        const char *name;
+    } cpus[] = {{WF_SIMD_DOT_VNNI, WF_DOT_U8S8, "u8s8"}, {WF_SIMD_DOT_SDOT, WF_DOT_S8S8, "s8s8"}};
+    for (int i = 0; i < 2; i++) {
+        wf_simd_dot_emulate(cpus[i].cpu);
+        check_lowering(cpus[i].expected, cpus[i].name);
+    }
+#else
+    if (wf_dot_probe() != WF_DOT_I16) { /* the only one that is exact on this CPU */
+        check_lowering(wf_dot_probe(), wf_dot_probe() == WF_DOT_U8S8 ? "u8s8" : "s8s8");
+    }
+#endif
+    simd_only = false;
+}
+
+int main(void) {
+    wf_test_seed(1);
+    for (wf_op op = (wf_op)(WF_OP_INPUT + 1); op < WF_OP_COUNT; op++) {
+        if (op != WF_OP_LINEAR && op != WF_OP_CONV2D) {
+            check_simple(op);
+        }
+    }
+    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q8_0};
+    for (int i = 0; i < 3; i++) {
+        check_product(WF_OP_LINEAR, types[i], false, "");
+        check_product(WF_OP_CONV2D, types[i], false, "");
+    }
+    check_lowerings();
+    return wf_test_done();
+}
