@@ -70,6 +70,10 @@ const char *wf_model_label(const wf_model *m, uint32_t index);
 const char *wf_model_tap(const wf_model *m, uint32_t index);
 /* How pictures become the input; NULL when the file does not say. */
 const wf_image_params *wf_model_image(const wf_model *m);
+/* The metadata and tensor table of the file (format/gguf.h); NULL before the header has arrived. */
+struct wf_gguf;
+const struct wf_gguf *wf_model_metadata(const wf_model *m);
+wf_backend wf_model_backend(const wf_model *m);
 /* Everything above and all metadata as one JSON object (wf_free the text). NULL when memory runs out. */
 char *wf_model_describe(const wf_model *m);
 

@@ -164,7 +164,8 @@ void wf_metaformer_build(wf_graph *g, const void *cfg, const wf_input_class *in)
         x = build_stage(g, x, c, s);
         if (c->features) {
             uint32_t mark = wf_graph_enter(g, "stage.%u", s);
-            wf_graph_output(g, names[s], "nchw", wf_norm(g, x, "out_norm", c->head.norm));
+            bool raw = wf_graph_stored_rows(g, "out_norm.weight") == 0; /* detection backbones may skip the first */
+            wf_graph_output(g, names[s], "nchw", raw ? x : wf_norm(g, x, "out_norm", c->head.norm));
             wf_graph_leave(g, mark);
         }
     }

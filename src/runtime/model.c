@@ -266,3 +266,7 @@ const char *wf_model_tap(const wf_model *m, uint32_t index) {
 }
 
 const wf_image_params *wf_model_image(const wf_model *m) { return m->has_image ? &m->image : NULL; }
+
+const wf_gguf *wf_model_metadata(const wf_model *m) { return m->gguf; }
+
+wf_backend wf_model_backend(const wf_model *m) { return m->options.backend; }

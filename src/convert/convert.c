@@ -1,0 +1,128 @@
+/* The order of a conversion: read the config, recognise and map, account for every source tensor, measure, then write. */
+#include "convert/convert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "convert/mapping.h"
+
+static const struct {
+    const char *name;
+    wf_dtype type;
+    double max_loss;
+} types[] = {{"f32", WF_F32, 5e-6}, {"f16", WF_F16, 2e-3}, {"q8_0", WF_Q8_0, 4e-2}};
+
+bool wf_convert_type(const char *name, wf_dtype *out) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (strcmp(types[i].name, name) == 0) {
+            *out = types[i].type;
+            return true;
+        }
+    }
+    return false;
+}
+
+static double default_max_loss(wf_dtype type) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].type == type) {
+            return types[i].max_loss;
+        }
+    }
+    return 0;
+}
+
+static const wf_map_function maps[] = {wf_map_poolformer};
+
+static wf_status recognise(wf_mapping *m) {
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
+        bool known;
+        WF_TRY(maps[i](m, &known));
+        if (known) {
+            return WF_OK;
+        }
+    }
+    const char *first = m->source->tensor_count > 0 ? m->source->tensors[0].name : "(none)";
+    return wf_fail(m->err, WF_E_UNSUPPORTED, first, -1,
+                   "no known architecture has these tensor names (the first of %llu is \"%s\"); this version converts PoolFormer and "
+                   "MetaFormer checkpoints of sail-sg, timm and Hugging Face", (unsigned long long)m->source->tensor_count, first);
+}
+
+/* Every source tensor is used, or named with the reason why it is not. */
+static void account(wf_mapping *m) {
+    for (uint64_t i = 0; i < m->source->tensor_count; i++) {
+        const char *name = m->source->tensors[i].name;
+        if (!m->used[i]) {
+            bool counter = strstr(name, "num_batches_tracked") != NULL;
+            wf_map_list_add(m, &m->left_out, wf_map_format(m, "%s: %s", name, counter ? "a training counter"
+                                                                                    : "no part of this model reads it"));
+        }
+    }
+}
+
+static void report_notes(const wf_mapping *m, const wf_convert_options *o) {
+    char line[640];
+    if (o->note == NULL) {
+        return;
+    }
+    if (m->source->prefix_note != NULL) {
+        snprintf(line, sizeof line, "state dict: %s", m->source->prefix_note);
+        o->note(o->user, line);
+    }
+    for (uint32_t i = 0; i < m->assumptions.count; i++) {
+        snprintf(line, sizeof line, "assumed: %s", m->assumptions.items[i]);
+        o->note(o->user, line);
+    }
+    for (uint32_t i = 0; i < m->left_out.count; i++) {
+        snprintf(line, sizeof line, "left out: %s", m->left_out.items[i]);
+        o->note(o->user, line);
+    }
+}
+
+static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sink out, wf_golden *golden,
+                         wf_convert_report *report, wf_error *err) {
+    WF_TRY(wf_map_read_config(m, o));
+    m->used = wf_arena_alloc(m->arena, (size_t)m->source->tensor_count + 1);
+    if (m->used == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory for the map of the checkpoint");
+    }
+    WF_TRY(recognise(m));
+    wf_map_labels(m);
+    account(m);
+    WF_TRY(m->status);
+    report_notes(m, o);
+    const wf_image_params *p = &m->image;
+    uint32_t size = m->golden_size;
+    *golden = (wf_golden){1, 1, 3, size != 0 ? size : p->height, size != 0 ? size : p->width, NULL, NULL, 0, 0};
+    golden->c = m->channels;
+    WF_TRY(wf_prove(m, o, golden, err));
+    snprintf(report->architecture, sizeof report->architecture, "%s", m->architecture);
+    report->source_tensors = m->source->tensor_count;
+    report->written_tensors = m->row_count;
+    report->left_out = m->left_out.count;
+    report->loss = golden->loss;
+    report->max_loss = o->max_loss >= 0 ? o->max_loss : default_max_loss(o->type);
+    if (!(report->loss <= report->max_loss)) {
+        return wf_fail(err, WF_E_LOSS, "convert", -1,
+                       "stored as %s the model's output differs from the source by %.3g (relative), more than --max-loss %.3g; "
+                       "choose a wider type or allow the loss", wf_dtype_get(o->type)->name, report->loss, report->max_loss);
+    }
+    return wf_emit(m, o, o->type, golden, out, &report->bytes, err);
+}
+
+wf_status wf_convert(const wf_source *source, const wf_convert_options *o, wf_byte_sink out, wf_convert_report *report, wf_error *err) {
+    wf_arena arena;
+    wf_mapping m;
+    wf_golden golden;
+    wf_arena_init(&arena);
+    memset(&m, 0, sizeof m);
+    memset(&golden, 0, sizeof golden);
+    memset(report, 0, sizeof *report);
+    m.arena = &arena;
+    m.source = source;
+    m.err = err;
+    wf_status status = convert(&m, o, out, &golden, report, err);
+    wf_golden_free(&golden);
+    wf_arena_free(&arena);
+    return status;
+}

@@ -1,0 +1,190 @@
+/* Writes the GGUF file of a mapping: metadata, then each tensor row by row from the source, reordered and encoded. Holds one row
+   (a position table: one table) in memory, so the size of a checkpoint does not matter. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "convert/mapping.h"
+
+/* The stored geometry of a row of the map. */
+typedef struct stored {
+    wf_dtype type;
+    uint64_t rows, k, stored_k; /* rows of k elements, padded to stored_k */
+} stored;
+
+static stored stored_of(const wf_map_row *r, wf_dtype wanted) {
+    const uint64_t *d = r->source->dims;
+    stored s = {WF_F32, 1, d[0], 0};
+    if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
+        s.type = wanted;
+        s.rows = d[0];
+        s.k = r->source->elements / d[0];
+    } else if (r->kind == WF_MAP_TABLE_CHW) {
+        s.rows = d[2] * d[3];
+        s.k = d[1];
+    }
+    uint64_t block = wf_dtype_get(s.type)->block;
+    s.stored_k = (s.k + block - 1) / block * block;
+    return s;
+}
+
+/* Source row `i` → stored order. line and source have k elements. */
+static wf_status read_row(const wf_mapping *m, const wf_map_row *r, const stored *s, uint64_t i, float *source, float *line,
+                          wf_error *err) {
+    const uint64_t *d = r->source->dims;
+    if (r->kind == WF_MAP_TABLE_CHW) {
+        for (uint64_t c = 0; c < s->k; c++) {
+            WF_TRY(wf_source_read_f32(m->source, r->source, c * s->rows + i, 1, line + c, err));
+        }
+        return WF_OK;
+    }
+    if (r->kind != WF_MAP_CONV) {
+        return wf_source_read_f32(m->source, r->source, i * s->k, s->k, line, err);
+    }
+    WF_TRY(wf_source_read_f32(m->source, r->source, i * s->k, s->k, source, err)); /* [in, kh, kw] */
+    uint64_t cells = d[2] * d[3];
+    for (uint64_t c = 0; c < d[1]; c++) {
+        for (uint64_t cell = 0; cell < cells; cell++) {
+            line[cell * d[1] + c] = source[c * cells + cell];
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status write_tensor(const wf_mapping *m, const wf_map_row *r, wf_dtype type, wf_gguf_writer *w, wf_error *err) {
+    stored s = stored_of(r, type);
+    void *memory;
+    uint64_t row_bytes = wf_dtype_row_bytes(s.type, s.stored_k);
+    WF_TRY(wf_alloc_array(&memory, 2 * s.stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
+    float *source = memory, *line = source + s.stored_k;
+    void *encoded = line + s.stored_k;
+    wf_status status = WF_OK;
+    for (uint64_t i = 0; i < s.rows && status == WF_OK; i++) {
+        status = read_row(m, r, &s, i, source, line, err);
+        if (status == WF_OK) {
+            wf_dtype_get(s.type)->encode(line, encoded, s.stored_k);
+            status = wf_gguf_write_data(w, encoded, row_bytes, err);
+        }
+    }
+    wf_free(memory);
+    return status;
+}
+
+static wf_status add_list(wf_gguf_writer *w, const char *key, const wf_map_list *list, wf_error *err) {
+    return list->count == 0 ? WF_OK : wf_gguf_add_array(w, key, WF_GGUF_STRING, list->items, list->count, err);
+}
+
+static wf_status add_image(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
+    static const char *const names[] = {"nearest", "bilinear", "bicubic"};
+    WF_TRY(wf_gguf_add_array(w, "wf.image.mean", WF_GGUF_F32, m->image.mean, 3, err));
+    WF_TRY(wf_gguf_add_array(w, "wf.image.std", WF_GGUF_F32, m->image.std, 3, err));
+    WF_TRY(wf_gguf_add_f32(w, "wf.image.crop_pct", m->image.crop_pct, err));
+    WF_TRY(wf_gguf_add_bool(w, "wf.image.squash", m->image.squash, err));
+    return wf_gguf_add_string(w, "wf.image.resample", names[m->image.resample], err);
+}
+
+static wf_status add_golden(const wf_golden *g, wf_gguf_writer *w, wf_error *err) {
+    const uint32_t shape[] = {g->n, g->c, g->h, g->w};
+    WF_TRY(wf_gguf_add_string(w, "wf.golden.input", "xoshiro128** uniform, standard deviation 1", err));
+    WF_TRY(wf_gguf_add_u32(w, "wf.golden.seed", g->seed, err));
+    WF_TRY(wf_gguf_add_array(w, "wf.golden.shape", WF_GGUF_U32, shape, 4, err));
+    WF_TRY(wf_gguf_add_array(w, "wf.golden.output_source", WF_GGUF_F64, g->source, g->count, err));
+    WF_TRY(wf_gguf_add_array(w, "wf.golden.output_self", WF_GGUF_F64, g->self, g->count, err));
+    return wf_gguf_add_f32(w, "wf.golden.loss", (float)g->loss, err);
+}
+
+static const char *own_text(const wf_mapping *m, const char *key, const char *fallback) {
+    const wf_json *v = wf_json_get(m->config.own, key);
+    return v != NULL && v->kind == WF_JSON_STRING ? v->string : fallback;
+}
+
+static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
+                              wf_gguf_writer *w, wf_error *err) {
+    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q8_0 ? 7 : 0;
+    char lower[16] = {0};
+    for (int i = 0; wf_dtype_get(type)->name[i] != '\0' && i < 15; i++) {
+        char c = wf_dtype_get(type)->name[i];
+        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    WF_TRY(wf_gguf_add_string(w, "general.architecture", m->architecture, err));
+    WF_TRY(wf_gguf_add_string(w, "general.type", "model", err));
+    WF_TRY(wf_gguf_add_string(w, "general.name", own_text(m, "name", o->source_name), err));
+    WF_TRY(wf_gguf_add_string(w, "general.license", own_text(m, "license", "not stated by the source"), err));
+    WF_TRY(wf_gguf_add_u32(w, "general.file_type", file_type, err));
+    WF_TRY(wf_gguf_add_u32(w, "general.quantization_version", 2, err));
+    WF_TRY(wf_gguf_add_string(w, "wf.type", lower, err));
+    WF_TRY(wf_gguf_add_string(w, "wf.source", m->family, err));
+    WF_TRY(wf_gguf_add_string(w, "wf.source.file", o->source_name, err));
+    WF_TRY(wf_gguf_add_string(w, "wf.source.container", m->source->container, err));
+    WF_TRY(m->metadata(m, w, err));
+    WF_TRY(add_image(m, w, err));
+    WF_TRY(add_list(w, "wf.labels", &m->labels, err));
+    WF_TRY(add_list(w, "wf.taps", &m->taps, err));
+    WF_TRY(add_list(w, "wf.assumptions", &m->assumptions, err));
+    WF_TRY(add_list(w, "wf.left_out", &m->left_out, err));
+    return golden != NULL ? add_golden(golden, w, err) : WF_OK;
+}
+
+/* Declares the tensors, and wf.k: the logical row length of each tensor whose rows are padded to a block (0 = not padded). */
+static wf_status declare_tensors(const wf_mapping *m, wf_dtype type, wf_gguf_writer *w, wf_error *err) {
+    void *memory;
+    bool padded = false;
+    WF_TRY(wf_alloc_array(&memory, m->row_count, sizeof(uint32_t), "wf.k", err));
+    uint32_t *k = memory;
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        stored s = stored_of(&m->rows[i], type);
+        k[i] = s.k != s.stored_k ? (uint32_t)s.k : 0;
+        padded |= k[i] != 0;
+    }
+    wf_status status = padded ? wf_gguf_add_array(w, "wf.k", WF_GGUF_U32, k, m->row_count, err) : WF_OK;
+    wf_free(memory);
+    for (uint32_t i = 0; i < m->row_count && status == WF_OK; i++) {
+        stored s = stored_of(&m->rows[i], type);
+        uint64_t dims[2] = {s.stored_k, s.rows};
+        status = wf_gguf_add_tensor(w, m->rows[i].name, s.type, m->rows[i].kind == WF_MAP_VECTOR ? 1 : 2, dims, err);
+    }
+    return status;
+}
+
+typedef struct counting {
+    wf_byte_sink out;
+    uint64_t bytes;
+} counting;
+
+static wf_status count_and_write(void *user, const void *bytes, size_t n, wf_error *err) {
+    counting *c = user;
+    c->bytes += n;
+    return c->out.write(c->out.user, bytes, n, err);
+}
+
+static wf_status write_all(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_gguf_writer *w, wf_byte_sink sink,
+                           const char *phase, wf_error *err) {
+    WF_TRY(wf_gguf_write_header(w, sink, err));
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        if (o->progress != NULL) {
+            o->progress(o->user, phase, i, m->row_count);
+        }
+        if (o->cancelled != NULL && o->cancelled(o->user)) {
+            return wf_fail(err, WF_E_ABORTED, "convert", -1, "conversion was stopped; nothing was written");
+        }
+        WF_TRY(write_tensor(m, &m->rows[i], type, w, err));
+    }
+    return wf_gguf_write_end(w, err);
+}
+
+wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
+                  uint64_t *bytes, wf_error *err) {
+    wf_gguf_writer *w;
+    counting c = {out, 0};
+    wf_byte_sink sink = {&c, count_and_write};
+    WF_TRY(wf_gguf_writer_create(&w, err));
+    wf_status status = add_metadata(m, o, type, golden, w, err);
+    if (status == WF_OK) {
+        status = declare_tensors(m, type, w, err);
+    }
+    if (status == WF_OK) {
+        status = write_all(m, o, type, w, sink, golden != NULL ? "writing" : "measuring", err);
+    }
+    wf_gguf_writer_free(w);
+    *bytes = c.bytes;
+    return status;
+}

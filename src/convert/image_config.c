@@ -1,0 +1,151 @@
+/* How pictures become the model's input, and what its outputs are called. What no file says is assumed, said and stored. */
+#include <string.h>
+
+#include "convert/mapping.h"
+
+static const wf_json *own(const wf_mapping *m, const char *key) { return wf_json_get(m->config.own, key); }
+
+static bool number(const wf_json *v, double low, double high, double *out) {
+    if (v == NULL || v->kind != WF_JSON_NUMBER || !(v->number >= low && v->number <= high)) {
+        return false;
+    }
+    *out = v->number;
+    return true;
+}
+
+static bool three(const wf_json *v, float out[3]) {
+    for (size_t i = 0; i < 3; i++) {
+        double d;
+        if (v == NULL || v->count != 3 || !number(wf_json_at(v, i), -1e6, 1e6, &d)) {
+            return false;
+        }
+        out[i] = (float)d;
+    }
+    return true;
+}
+
+static bool resample_of(const wf_json *v, wf_image_params *p) {
+    double d;
+    if (v == NULL) {
+        return false;
+    }
+    if (v->kind == WF_JSON_STRING) {
+        static const char *const names[] = {"nearest", "bilinear", "bicubic"};
+        for (int i = 0; i < 3; i++) {
+            if (strcmp(names[i], v->string) == 0) {
+                p->resample = i;
+                return true;
+            }
+        }
+        return false;
+    }
+    if (!number(v, 0, 3, &d) || d == 1) { /* PIL: 0 nearest, 2 bilinear, 3 bicubic */
+        return false;
+    }
+    p->resample = d == 3 ? WF_RESAMPLE_BICUBIC : d == 2 ? WF_RESAMPLE_BILINEAR : WF_RESAMPLE_NEAREST;
+    return true;
+}
+
+/* {"shortest_edge": n}, {"height": h, "width": w}, or n. */
+static bool size_of(const wf_json *v, uint32_t *h, uint32_t *w) {
+    const wf_json *a = v, *b = v;
+    double x, y;
+    if (v != NULL && v->kind == WF_JSON_OBJECT) {
+        a = wf_json_get(v, "shortest_edge");
+        b = a;
+        if (a == NULL) {
+            a = wf_json_get(v, "height");
+            b = wf_json_get(v, "width");
+        }
+    }
+    if (v != NULL && v->kind == WF_JSON_ARRAY && v->count == 2) {
+        a = wf_json_at(v, 0);
+        b = wf_json_at(v, 1);
+    }
+    if (!number(a, 1, 16384, &x) || !number(b, 1, 16384, &y)) {
+        return false;
+    }
+    *h = (uint32_t)x;
+    *w = (uint32_t)y;
+    return true;
+}
+
+static void from_preprocessor(wf_mapping *m, const wf_json *pre, bool *size, bool *crop, bool *norm, bool *resample) {
+    wf_image_params *p = &m->image;
+    double d;
+    const wf_json *crop_size = wf_json_get(pre, "crop_size"), *center = wf_json_get(pre, "do_center_crop");
+    bool no_crop = center != NULL && center->kind == WF_JSON_BOOL && !center->boolean;
+    *size = (!no_crop && size_of(crop_size, &p->height, &p->width)) || size_of(wf_json_get(pre, "size"), &p->height, &p->width);
+    if (number(wf_json_get(pre, "crop_pct"), 0.01, 1, &d)) {
+        p->crop_pct = (float)d;
+        *crop = true;
+    } else if (no_crop) {
+        p->crop_pct = 1;
+        p->squash = wf_json_get(wf_json_get(pre, "size"), "shortest_edge") == NULL;
+        *crop = true;
+    }
+    *norm = three(wf_json_get(pre, "image_mean"), p->mean) && three(wf_json_get(pre, "image_std"), p->std);
+    *resample = resample_of(wf_json_get(pre, "resample"), p);
+}
+
+void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct) {
+    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+    wf_image_params *p = &m->image;
+    bool has_size = false, has_crop = false, has_norm = false, has_resample = false;
+    double d;
+    memset(p, 0, sizeof *p);
+    if (m->config.preprocessor != NULL) {
+        from_preprocessor(m, m->config.preprocessor, &has_size, &has_crop, &has_norm, &has_resample);
+    }
+    has_size = size_of(own(m, "image_size"), &p->height, &p->width) || has_size;
+    if (number(own(m, "crop_pct"), 0.01, 1, &d)) {
+        p->crop_pct = (float)d;
+        has_crop = true;
+    }
+    has_norm = (three(own(m, "mean"), p->mean) && three(own(m, "std"), p->std)) || has_norm;
+    has_resample = resample_of(own(m, "resample"), p) || has_resample;
+    if (!has_size) {
+        p->height = p->width = size;
+        wf_map_assume(m, "picture size %u × %u", size, size);
+    }
+    if (!has_crop) {
+        p->crop_pct = crop_pct;
+        wf_map_assume(m, "crop_pct %g", (double)crop_pct);
+    }
+    if (!has_norm) {
+        memcpy(p->mean, mean, sizeof mean);
+        memcpy(p->std, std, sizeof std);
+        wf_map_assume(m, "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225 (ImageNet)");
+    }
+    if (!has_resample) {
+        p->resample = WF_RESAMPLE_BICUBIC;
+        wf_map_assume(m, "bicubic resampling");
+    }
+    if (p->std[0] <= 0 || p->std[1] <= 0 || p->std[2] <= 0) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "std has a value that is not above zero");
+    }
+}
+
+void wf_map_labels(wf_mapping *m) {
+    const wf_json *list = own(m, "labels");
+    const wf_json *by_id = m->config.kind == WF_CONFIG_HF ? wf_json_get(m->config.args, "id2label") : NULL;
+    const wf_json *from = list != NULL ? list : by_id;
+    if (m->classes == 0) {
+        return;
+    }
+    if (from == NULL) {
+        wf_map_assume(m, "labels class_0 … class_%u", m->classes - 1);
+    } else if (from->count != m->classes) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s has %zu labels, but the classifier has %u outputs", m->config.file,
+                    from->count, m->classes);
+    }
+    for (uint32_t i = 0; i < m->classes && m->status == WF_OK; i++) {
+        const wf_json *v = from == NULL ? NULL
+                           : list != NULL ? wf_json_at(list, i)
+                                          : wf_json_get(by_id, wf_map_format(m, "%u", i));
+        if (from != NULL && (v == NULL || v->kind != WF_JSON_STRING)) {
+            wf_map_fail(m, WF_E_FORMAT, m->config.file, "%s has no text for label %u", m->config.file, i);
+        }
+        wf_map_list_add(m, &m->labels, v != NULL && v->string != NULL ? v->string : wf_map_format(m, "class_%u", i));
+    }
+}

@@ -1,0 +1,143 @@
+/* Helpers of the maps: names, lists, the first error. */
+#include "convert/mapping.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *vformat(wf_mapping *m, const char *format, va_list args) {
+    char text[512];
+    vsnprintf(text, sizeof text, format, args);
+    const char *copy = wf_arena_string(m->arena, text, strlen(text));
+    if (copy == NULL && m->status == WF_OK) {
+        m->status = wf_fail(m->err, WF_E_MEMORY, "convert", -1, "no memory for the map of the checkpoint");
+    }
+    return copy != NULL ? copy : "";
+}
+
+const char *wf_map_format(wf_mapping *m, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const char *text = vformat(m, format, args);
+    va_end(args);
+    return text;
+}
+
+void wf_map_fail(wf_mapping *m, wf_status code, const char *where, const char *format, ...) {
+    if (m->status != WF_OK) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    const char *text = vformat(m, format, args);
+    va_end(args);
+    m->status = wf_fail(m->err, code, where, -1, "%s", text);
+}
+
+/* Grows an array in the arena; old copies stay until the end, which doubles the use and costs nothing else. */
+static void *grow(wf_mapping *m, void *old, uint32_t count, uint32_t *capacity, size_t size) {
+    if (count < *capacity) {
+        return old;
+    }
+    uint32_t wanted = *capacity == 0 ? 64 : *capacity * 2;
+    void *fresh = wf_arena_alloc(m->arena, wanted * size);
+    if (fresh == NULL) {
+        wf_map_fail(m, WF_E_MEMORY, "convert", "no memory for the map of the checkpoint");
+        return NULL;
+    }
+    if (count != 0) {
+        memcpy(fresh, old, count * size);
+    }
+    *capacity = wanted;
+    return fresh;
+}
+
+void wf_map_list_add(wf_mapping *m, wf_map_list *list, const char *text) {
+    void *items = grow(m, (void *)list->items, list->count, &list->capacity, sizeof *list->items);
+    if (items != NULL) {
+        list->items = items;
+        list->items[list->count++] = text;
+    }
+}
+
+void wf_map_assume(wf_mapping *m, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    wf_map_list_add(m, &m->assumptions, vformat(m, format, args));
+    va_end(args);
+}
+
+const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
+    return wf_source_find(m->source, source_name);
+}
+
+bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
+    static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]"};
+    if (m->status != WF_OK) {
+        return false;
+    }
+    const wf_source_tensor *t = wf_map_find(m, source_name);
+    if (t == NULL) {
+        if (!optional) {
+            wf_map_fail(m, WF_E_MISSING, source_name, "the checkpoint has no tensor \"%s\", which a model with its other tensors needs",
+                        source_name);
+        }
+        return false;
+    }
+    bool flat = t->n_dims == 4 && t->dims[2] == 1 && t->dims[3] == 1;
+    bool fits = kind == WF_MAP_VECTOR      ? t->n_dims == 1
+                : kind == WF_MAP_LINEAR    ? t->n_dims == 2 || flat
+                : kind == WF_MAP_CONV      ? t->n_dims == 4
+                                           : t->n_dims == 4 && t->dims[0] == 1;
+    if (!fits || t->elements == 0) {
+        wf_map_fail(m, WF_E_SHAPE, source_name, "tensor \"%s\" has %u dimensions where %s was expected", source_name, t->n_dims,
+                    wanted[kind]);
+        return false;
+    }
+    if (t->type == WF_I8 || t->type == WF_I16 || t->type == WF_I32 || t->type == WF_I64) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, source_name, "tensor \"%s\" holds integers (%s) where weights were expected", source_name,
+                    wf_dtype_get(t->type)->name);
+        return false;
+    }
+    wf_map_row *rows = grow(m, m->rows, m->row_count, &m->row_capacity, sizeof *m->rows);
+    if (rows == NULL) {
+        return false;
+    }
+    m->rows = rows;
+    m->rows[m->row_count++] = (wf_map_row){t, name, kind};
+    m->used[t - m->source->tensors] = true;
+    return true;
+}
+
+void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional) {
+    wf_map_tensor(m, wf_map_format(m, "%s.weight", source_name), wf_map_format(m, "%s.weight", name), kind, false);
+    wf_map_tensor(m, wf_map_format(m, "%s.bias", source_name), wf_map_format(m, "%s.bias", name), WF_MAP_VECTOR, bias_optional);
+}
+
+void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order) {
+    wf_map_list_add(m, &m->taps, wf_map_format(m, "%s|%s|%s", source_name, node, order));
+}
+
+uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback) {
+    const wf_json *v = wf_json_get(m->config.args, key);
+    unsigned long long u = 0;
+    if (v == NULL || v->kind == WF_JSON_NULL) {
+        return fallback;
+    }
+    if (!wf_json_to_u64(v, &u) || u > 1u << 24) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no whole number in range", key, m->config.file);
+        return fallback;
+    }
+    return (uint32_t)u;
+}
+
+bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback) {
+    const wf_json *v = wf_json_get(m->config.args, key);
+    if (v == NULL || v->kind == WF_JSON_NULL) {
+        return fallback;
+    }
+    if (v->kind != WF_JSON_BOOL) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is neither true nor false", key, m->config.file);
+    }
+    return v->boolean;
+}

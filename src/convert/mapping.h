@@ -1,0 +1,117 @@
+/* What a map knows about a checkpoint: which source tensor becomes which stored tensor, in the order in which the graph reads
+   them, the metadata of the architecture, and the names under which the source's activations can be read. Maps are data plus
+   recognition (convert/maps/); convert.c does the rest for all of them. */
+#ifndef WF_CONVERT_MAPPING_H
+#define WF_CONVERT_MAPPING_H
+
+#include "base/arena.h"
+#include "convert/convert.h"
+#include "format/json.h"
+#include "media/image.h"
+
+typedef enum wf_map_kind {
+    WF_MAP_VECTOR,   /* [k], or [k, 1, 1]: stays F32 */
+    WF_MAP_LINEAR,   /* [out, in] or [out, in, 1, 1] */
+    WF_MAP_CONV,     /* [out, in, kh, kw] → [out, (kh, kw, in)] */
+    WF_MAP_TABLE_CHW /* [1, c, h, w] → [h·w, c]: stays F32 */
+} wf_map_kind;
+
+typedef struct wf_map_row {
+    const wf_source_tensor *source;
+    const char *name;
+    wf_map_kind kind;
+} wf_map_row;
+
+typedef struct wf_map_list {
+    const char **items;
+    uint32_t count, capacity;
+} wf_map_list;
+
+/* The config in whatever form it came. */
+typedef struct wf_map_config {
+    enum { WF_CONFIG_NONE, WF_CONFIG_CONSTRUCTOR, WF_CONFIG_HF } kind;
+    const char *file;         /* its name, for errors */
+    const char *class_name;   /* of a golden's JSON, or NULL */
+    const wf_json *args;      /* constructor arguments, or the HF object */
+    const wf_json *own;       /* our additions: the object "wf", or NULL */
+    const wf_json *preprocessor;
+} wf_map_config;
+
+typedef struct wf_mapping {
+    wf_arena *arena;
+    const wf_source *source;
+    wf_map_config config;
+    bool *used;               /* [source tensors] */
+    wf_map_row *rows;
+    uint32_t row_count, row_capacity;
+    wf_map_list taps;         /* "source|node|order" */
+    wf_map_list assumptions, left_out, labels;
+    const char *architecture, *family; /* general.architecture; "sail-sg/poolformer", "timm", "transformers" */
+    const char *name;
+    uint32_t classes;         /* 0: no classifier */
+    wf_image_params image;
+    bool grid_bound;          /* runs at its own picture size only */
+    uint32_t channels;        /* of the input */
+    uint32_t golden_size;     /* side of the self-test picture; 0 = the recommended size */
+    const void *details;      /* of the map */
+    wf_status (*metadata)(const struct wf_mapping *m, wf_gguf_writer *w, wf_error *err);
+    wf_error *err;
+    wf_status status;         /* first failure of a helper below */
+} wf_mapping;
+
+/* Tries to recognise and map; *known = false (and WF_OK) when the keys are not this family's. */
+typedef wf_status (*wf_map_function)(wf_mapping *m, bool *known);
+wf_status wf_map_poolformer(wf_mapping *m, bool *known);
+
+/* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
+const char *wf_map_format(wf_mapping *m, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+void wf_map_fail(wf_mapping *m, wf_status code, const char *where, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 4, 5)))
+#endif
+    ;
+void wf_map_list_add(wf_mapping *m, wf_map_list *list, const char *text);
+/* Reports and records an assumption. */
+void wf_map_assume(wf_mapping *m, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name);
+/* source tensor → stored tensor; an absent source is an error unless optional (then false comes back). */
+bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional);
+/* NAME.weight and NAME.bias. */
+void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional);
+void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order);
+/* args.KEY as a whole number, `fallback` when absent or null. */
+uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback);
+bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
+
+/* config.c: parses the texts of the options. */
+wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o);
+/* image_config.c: size, crop, mean, std and labels from HF's files, from the object "wf", or assumed and said so. */
+void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct);
+void wf_map_labels(wf_mapping *m);
+
+/* emit.c: writes the whole file; golden may be NULL. */
+typedef struct wf_golden {
+    uint32_t seed, n, c, h, w;
+    double *source, *self; /* outputs one after the other, in the source's order */
+    uint64_t count;
+    double loss;
+} wf_golden;
+wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
+                  uint64_t *bytes, wf_error *err);
+
+/* prove.c: runs the file that wf_emit would write. */
+void wf_golden_fill(const wf_golden *g, void *input, bool is_double);
+wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_error *err);
+void wf_golden_free(wf_golden *g);
+/* Relative L2 of a against b. */
+double wf_relative_l2(const double *a, const double *b, uint64_t n);
+
+#endif
