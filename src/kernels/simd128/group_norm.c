@@ -1,11 +1,13 @@
-/* group_norm, fast: three phases. 0: for each block of rows (16 KiB, whatever the thread count) the
-   mean and the centred sum of squares M2 = Σ(x − mean)², the second pass from L1. 1: per segment,
-   the blocks' means and M2 are joined in block order, in double: mean = Σ nᵢ meanᵢ / n,  M2 = Σ M2ᵢ
-   + Σ nᵢ (meanᵢ − mean)²   (Chan, Golub and LeVeque 1983) 2: per block, (x − mean) · inverse [· w0
-   + w1]. Zero lanes are harmless in Σx but not in Σ(x − m)², so the last vector of a row is masked;
-   where c is a multiple of 32 a block is one run without rows. Against the scalar kernel: float
-   sums within a block of at most 4096 elements (or one row), everything else as there. Limit:
-   memory, 8 bytes in and 4 out an element. */
+/* group_norm, fast, in three phases:
+     0  each block of rows (16 KiB, whatever the thread count): its mean and its centred sum of
+        squares M2 = Σ(x − mean)², the second pass from L1
+     1  each segment: the blocks joined in their order, in double (Chan, Golub and LeVeque 1983):
+        mean = Σ nᵢ meanᵢ / n,  M2 = Σ M2ᵢ + Σ nᵢ (meanᵢ − mean)²
+     2  each block: (x − mean) · (inverse [· w0]) [+ w1]
+   Zero lanes are harmless in Σx but not in Σ(x − m)²: there the last vector of a row is masked;
+   where c is a multiple of 32 a block is one run without rows. Only the sums within a block are
+   float; the mean is applied in two parts, so a map whose mean is 1000 deviations loses nothing.
+   Limit: memory, 8 bytes in and 4 out an element. */
 #include "kernels/simd128/rows.h"
 
 typedef struct block_moments {
@@ -13,7 +15,8 @@ typedef struct block_moments {
 } block_moments;
 
 typedef struct segment_moments {
-    float mean, inverse;
+    float mean, rest; /* mean + rest is the mean to double the digits */
+    float inverse;    /* 1/√(variance + eps) */
 } segment_moments;
 
 static uint32_t segment_rows(const wf_op_call *call) {
@@ -38,8 +41,24 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return phase == 1 ? call->in[0].shape.n : call->in[0].shape.n * segment_blocks(call);
 }
 
+/* Σx over `count` floats, a multiple of 32; zero lanes add nothing. */
+static double sum_all(const float *x, size_t count) {
+    v128_t s[4];
+    WF_UNROLL
+    for (int v = 0; v < 4; v++) {
+        s[v] = wasm_f32x4_splat(0);
+    }
+    for (size_t i = 0; i < count; i += 16) {
+        WF_UNROLL
+        for (int v = 0; v < 4; v++) {
+            s[v] = wasm_f32x4_add(s[v], wasm_v128_load(x + i + 4 * v));
+        }
+    }
+    return wf_sum_lanes(s[0]) + wf_sum_lanes(s[1]) + wf_sum_lanes(s[2]) + wf_sum_lanes(s[3]);
+}
+
 /* Σ(x − mean) and Σ(x − mean)² over `runs` runs of `length` floats, `stride` apart; only logical
- * elements enter. */
+   elements enter. */
 static void sum_moments(const float *x, uint32_t runs, uint32_t length, uint32_t stride, float mean,
                         double *sum, double *squares) {
     v128_t m = wasm_f32x4_splat(mean), mask = wf_lane_mask(length % 4), s[4], q[4];
@@ -81,8 +100,7 @@ static void measure_block(const wf_op_call *call, uint32_t tile) {
     double count = (double)rows * s->c, sum, squares;
     bool one_run = stride == s->c && rows > 1;
     uint32_t runs = one_run ? 1 : rows, length = one_run ? rows * stride : s->c;
-    sum_moments(x, runs, length, stride, 0, &sum, &squares);
-    float rough = (float)(sum / count);
+    float rough = (float)(sum_all(x, (size_t)rows * stride) / count);
     sum_moments(x, runs, length, stride, rough, &sum, &squares);
     double shift = sum / count; /* what rounding and float sums cost the first mean */
     block_moments *m = (block_moments *)call->workspace + tile;
@@ -111,42 +129,46 @@ static void join_blocks(const wf_op_call *call, uint32_t segment) {
     }
     segment_moments *out = segment_slot(call, segment);
     out->mean = (float)mean;
+    out->rest = (float)(mean - out->mean);
     out->inverse = (float)(1 / __builtin_sqrt(squares / count + call->p->eps));
 }
 
-WF_INLINE v128_t normal_at(const float *x, v128_t mean, v128_t inverse, const float *weight,
-                           const float *bias, uint32_t i) {
-    v128_t y = wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i), mean), inverse);
-    y = weight != NULL ? wasm_f32x4_mul(y, wasm_v128_load(weight + i)) : y;
-    return bias != NULL ? wasm_f32x4_add(y, wasm_v128_load(bias + i)) : y;
+/* 16 channels of a block: scale and bias stay in registers on the way down the rows. */
+static void apply_columns(const wf_op_call *call, const segment_moments *m, const float *x,
+                          float *y, uint32_t rows, uint32_t channel) {
+    uint32_t stride = wf_shape_stride(&call->in[0].shape), c = call->in[0].shape.c;
+    const float *weight = call->w[0].data, *bias = call->w[1].data; /* [stride] each, or absent */
+    v128_t mean = wasm_f32x4_splat(m->mean), scale[4], shift[4];
+    WF_UNROLL
+    for (uint32_t v = 0; v < 4; v++) {
+        uint32_t lane = channel + 4 * v;
+        /* Behind c both are zero, and so is (0 − mean) · 0 + 0. */
+        v128_t inverse =
+            wasm_v128_and(wasm_f32x4_splat(m->inverse), wf_lane_mask(c > lane ? c - lane : 0));
+        scale[v] =
+            weight != NULL ? wasm_f32x4_mul(wasm_v128_load(weight + lane), inverse) : inverse;
+        shift[v] = bias != NULL ? wasm_v128_load(bias + lane) : wasm_f32x4_splat(0);
+        shift[v] = wasm_f32x4_sub(shift[v], wasm_f32x4_mul(wasm_f32x4_splat(m->rest), scale[v]));
+    }
+    for (uint32_t row = 0; row < rows; row++, x += stride, y += stride) {
+        WF_UNROLL
+        for (uint32_t v = 0; v < 4; v++) {
+            v128_t centred = wasm_f32x4_sub(wasm_v128_load(x + 4 * v), mean);
+            wasm_v128_store(y + 4 * v, wf_madd(centred, scale[v], shift[v]));
+        }
+    }
 }
 
 static void apply_block(const wf_op_call *call, uint32_t tile) {
-    const wf_shape *s = &call->in[0].shape;
-    uint32_t blocks = segment_blocks(call), segment = tile / blocks,
-             first = tile % blocks * block_rows(call);
-    uint32_t rows = wf_min_u32(block_rows(call), segment_rows(call) - first),
-             stride = wf_shape_stride(s);
-    uint32_t row = segment * segment_rows(call) + first, whole = s->c / 4 * 4;
-    const float *weight = call->w[0].data, *bias = call->w[1].data,
-                *x = wf_row_f32(&call->in[0], row);
-    const segment_moments *m = segment_slot(call, segment);
-    v128_t mean = wasm_f32x4_splat(m->mean), inverse = wasm_f32x4_splat(m->inverse),
-           mask = wf_lane_mask(s->c % 4);
+    uint32_t blocks = segment_blocks(call), segment = tile / blocks;
+    uint32_t first = tile % blocks * block_rows(call);
+    uint32_t rows = wf_min_u32(block_rows(call), segment_rows(call) - first);
+    uint32_t row = segment * segment_rows(call) + first,
+             stride = wf_shape_stride(&call->in[0].shape);
+    const float *x = wf_row_f32(&call->in[0], row);
     float *y = wf_row_f32(&call->out, row);
-    for (uint32_t r = 0; r < rows; r++, x += stride, y += stride) {
-        uint32_t i = 0;
-        for (; i < whole; i += 4) {
-            wasm_v128_store(y + i, normal_at(x, mean, inverse, weight, bias, i));
-        }
-        if (i < s->c) {
-            wasm_v128_store(y + i,
-                            wasm_v128_and(normal_at(x, mean, inverse, weight, bias, i), mask));
-            i += 4;
-        }
-        for (; i < stride; i += 4) {
-            wasm_v128_store(y + i, wasm_f32x4_splat(0));
-        }
+    for (uint32_t channel = 0; channel < stride; channel += 16) {
+        apply_columns(call, segment_slot(call, segment), x + channel, y + channel, rows, channel);
     }
 }
 

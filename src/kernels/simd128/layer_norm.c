@@ -1,9 +1,10 @@
 /* layer_norm, fast: four rows at a time, each with one vector of partial sums; a 4 × 4 transpose
-   turns these into one vector of four sums, so that the division and the root are paid once for
-   four rows. A row's numbers never mix with its neighbours': at the end of the tile missing rows
-   are stood in for by the last one. Three passes over rows in L1: Σx; Σ(x − m) and Σ(x − m)², from
-   which the rounding of m is corrected (Chan, Golub and LeVeque 1983); apply. Zero lanes enter no
-   sum. Limit: memory, 4 bytes in and 4 out an element; L1 loads (3 for each element) come close. */
+   turns these into one vector of four sums, so that the divisions and the root are paid once for
+   four rows. Rows never mix: at the end of a tile missing ones are stood in for by the last.
+   Three passes over rows in L1: Σx gives a rough mean m; Σ(x − m) and Σ(x − m)² correct it (Chan,
+   Golub and LeVeque 1983); (x − m) · inverse − rest [· w0] [+ w1], where rest is what m was off by:
+   rows whose mean dwarfs their deviation keep their digits. Zero lanes enter no sum.
+   Limit: memory, 4 bytes in and 4 out an element; the L1 loads (3 an element) come close. */
 #include "kernels/simd128/rows.h"
 
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
@@ -38,17 +39,21 @@ WF_INLINE void add_moments(v128_t d, v128_t *sum, v128_t *squares) {
     *squares = wasm_f32x4_add(*squares, wasm_f32x4_mul(d, d));
 }
 
-/* mean and 1/√(variance + eps) of four rows of c elements, one row a lane. */
-WF_INLINE void row_moments(const float *const x[4], uint32_t c, float eps, v128_t *mean,
-                           v128_t *inverse) {
+/* Of four rows, one a lane: y = (x − mean) · inverse − rest. */
+typedef struct normaliser {
+    v128_t mean, inverse, rest;
+} normaliser;
+
+/* For four rows of c elements. */
+WF_INLINE normaliser measure_rows(const float *const x[4], uint32_t c, float eps) {
     uint32_t whole = c / 4 * 4, rest = c % 4;
     v128_t sum[4], squares[4], count = wasm_f32x4_splat((float)c);
     WF_UNROLL
     for (int r = 0; r < 4; r++) {
         sum[r] = wasm_f32x4_splat(0);
     }
-    for (uint32_t i = 0; i < c;
-         i += 4) { /* the last vector may reach into zero lanes: they add nothing */
+    /* The last vector may reach into zero lanes: they add nothing. */
+    for (uint32_t i = 0; i < c; i += 4) {
         WF_UNROLL
         for (int r = 0; r < 4; r++) {
             sum[r] = wasm_f32x4_add(sum[r], wasm_v128_load(x[r] + i));
@@ -78,14 +83,17 @@ WF_INLINE void row_moments(const float *const x[4], uint32_t c, float eps, v128_
     v128_t variance =
         wasm_f32x4_sub(wasm_f32x4_div(sum_of_four(squares), count), wasm_f32x4_mul(shift, shift));
     variance = wasm_f32x4_max(variance, wasm_f32x4_splat(0));
-    *mean = wasm_f32x4_add(rough, shift);
-    *inverse = wasm_f32x4_div(wasm_f32x4_splat(1),
-                              wasm_f32x4_sqrt(wasm_f32x4_add(variance, wasm_f32x4_splat(eps))));
+    v128_t root = wasm_f32x4_sqrt(wasm_f32x4_add(variance, wasm_f32x4_splat(eps)));
+    normaliser n = {rough, wasm_f32x4_div(wasm_f32x4_splat(1), root), rough};
+    n.rest = wasm_f32x4_mul(shift, n.inverse);
+    return n;
 }
 
-WF_INLINE v128_t normal_at(const float *x, v128_t mean, v128_t inverse, const float *weight,
+/* n: of one row, in all lanes. */
+WF_INLINE v128_t normal_at(const float *x, const normaliser *n, const float *weight,
                            const float *bias, uint32_t i) {
-    v128_t y = wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i), mean), inverse);
+    v128_t y = wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i), n->mean), n->inverse);
+    y = wasm_f32x4_sub(y, n->rest);
     y = weight != NULL ? wasm_f32x4_mul(y, wasm_v128_load(weight + i)) : y;
     return bias != NULL ? wasm_f32x4_add(y, wasm_v128_load(bias + i)) : y;
 }
@@ -102,22 +110,21 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         for (uint32_t r = 0; r < 4; r++) {
             x[r] = wf_row_f32(&call->in[0], wf_min_u32(row + r, end - 1));
         }
-        v128_t mean, inverse;
-        row_moments(x, c, call->p->eps, &mean, &inverse);
+        normaliser four = measure_rows(x, c, call->p->eps);
         WF_UNROLL
         for (uint32_t r = 0; r < 4; r++) {
             if (row + r >= end) {
                 break;
             }
             float *y = wf_row_f32(&call->out, row + r);
-            v128_t m = splat_lane(mean, (int)r), inv = splat_lane(inverse, (int)r);
+            normaliser n = {splat_lane(four.mean, (int)r), splat_lane(four.inverse, (int)r),
+                            splat_lane(four.rest, (int)r)};
             uint32_t i = 0;
             for (; i < whole; i += 4) {
-                wasm_v128_store(y + i, normal_at(x[r], m, inv, weight, bias, i));
+                wasm_v128_store(y + i, normal_at(x[r], &n, weight, bias, i));
             }
             if (i < c) {
-                wasm_v128_store(y + i,
-                                wasm_v128_and(normal_at(x[r], m, inv, weight, bias, i), mask));
+                wasm_v128_store(y + i, wasm_v128_and(normal_at(x[r], &n, weight, bias, i), mask));
                 i += 4;
             }
             for (; i < stride; i += 4) {
