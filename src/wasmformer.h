@@ -74,6 +74,8 @@ const wf_image_params *wf_model_image(const wf_model *m);
 struct wf_gguf;
 const struct wf_gguf *wf_model_metadata(const wf_model *m);
 wf_backend wf_model_backend(const wf_model *m);
+/* Whether some of its layers quantize activations to int8 rows. */
+bool wf_model_int8_rows(const wf_model *m);
 /* Everything above and all metadata as one JSON object (wf_free the text). NULL when memory runs out. */
 char *wf_model_describe(const wf_model *m);
 

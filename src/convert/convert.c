@@ -93,7 +93,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     report_notes(m, o);
     const wf_image_params *p = &m->image;
     uint32_t size = m->golden_size;
-    *golden = (wf_golden){1, 1, 3, size != 0 ? size : p->height, size != 0 ? size : p->width, NULL, NULL, 0, 0};
+    *golden = (wf_golden){1, 1, 3, size != 0 ? size : p->height, size != 0 ? size : p->width, NULL, NULL, 0, 0, 0};
     golden->c = m->channels;
     WF_TRY(wf_prove(m, o, golden, err));
     snprintf(report->architecture, sizeof report->architecture, "%s", m->architecture);

@@ -46,7 +46,7 @@ wf_status wf_convert(const wf_source *source, const wf_convert_options *options,
 typedef struct wf_verify_report {
     bool present;        /* false: the file has no golden */
     double self_error;   /* relative L2 against output_self */
-    double self_limit;   /* 1e-5, or 5e-3 where activations are quantized */
+    double self_limit;   /* 1e-5; with int8 activations three times the deviation recorded at conversion (prove.c) */
     double source_error; /* against output_source */
     double recorded_loss;
 } wf_verify_report;

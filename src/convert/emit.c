@@ -89,6 +89,7 @@ static wf_status add_golden(const wf_golden *g, wf_gguf_writer *w, wf_error *err
     WF_TRY(wf_gguf_add_array(w, "wf.golden.shape", WF_GGUF_U32, shape, 4, err));
     WF_TRY(wf_gguf_add_array(w, "wf.golden.output_source", WF_GGUF_F64, g->source, g->count, err));
     WF_TRY(wf_gguf_add_array(w, "wf.golden.output_self", WF_GGUF_F64, g->self, g->count, err));
+    WF_TRY(wf_gguf_add_f32(w, "wf.golden.int8_deviation", (float)g->deviation, err));
     return wf_gguf_add_f32(w, "wf.golden.loss", (float)g->loss, err);
 }
 

@@ -102,7 +102,8 @@ typedef struct wf_golden {
     uint32_t seed, n, c, h, w;
     double *source, *self; /* outputs one after the other, in the source's order */
     uint64_t count;
-    double loss;
+    double loss;      /* of the usual way of running (int8 rows where the type has them) against source */
+    double deviation; /* of int8 rows against self; 0 where there are none */
 } wf_golden;
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
                   uint64_t *bytes, wf_error *err);

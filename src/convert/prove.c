@@ -1,5 +1,11 @@
 /* A file proves itself: seeded noise goes through the source model in double precision (output_source) and through the written
-   file with the scalar kernels (output_self). The file is not stored for that: emit's bytes are fed straight into a model. */
+   file with the scalar kernels and float activations (output_self). The file is not stored for that: emit's bytes are fed straight
+   into a model.
+
+   Quantizing activations is chaotic: a difference of one float ulp flips a rounding, which flips more in the next layer, until two
+   correct builds differ by about the quantization noise itself (measured: 1e-2 on the tiny goldens). So int8 rows cannot be held to a
+   fixed small number against another build; their deviation from output_self is recorded at conversion, and verify demands that it
+   is not exceeded threefold. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -49,6 +55,7 @@ static uint64_t elements_of(const wf_output_info *o) {
 static wf_status run_golden(wf_model *model, const wf_golden *g, bool is_double, bool (*cancelled)(void *), void *user, double **out,
                             uint64_t *count, wf_error *err) {
     wf_session *s;
+    *out = NULL;
     WF_TRY(wf_session_create(model, NULL, 0, &s, err));
     wf_status status = wf_session_prepare(s, g->n, g->h, g->w, err);
     wf_progress progress = WF_YIELD;
@@ -77,6 +84,10 @@ static wf_status run_golden(wf_model *model, const wf_golden *g, bool is_double,
         }
         at += elements_of(&info);
     }
+    if (status != WF_OK) {
+        wf_free(*out);
+        *out = NULL;
+    }
     *count = total;
     wf_session_free(s);
     return status;
@@ -84,12 +95,13 @@ static wf_status run_golden(wf_model *model, const wf_golden *g, bool is_double,
 
 static wf_status feed_model(void *user, const void *bytes, size_t n, wf_error *err) { return wf_model_feed(user, bytes, n, err); }
 
-static wf_status run_emitted(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_backend backend, const wf_golden *g,
-                             double **out, uint64_t *count, wf_error *err) {
+static wf_status run_emitted(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_backend backend, bool int8_rows,
+                             const wf_golden *g, double **out, uint64_t *count, wf_error *err) {
     wf_options options = wf_options_default();
     wf_model *model;
     uint64_t bytes;
     options.backend = backend;
+    options.int8_rows = int8_rows;
     options.file_name = o->source_name;
     WF_TRY(wf_model_open(&options, &model, err));
     wf_byte_sink sink = {model, feed_model};
@@ -106,9 +118,16 @@ static wf_status run_emitted(const wf_mapping *m, const wf_convert_options *o, w
 
 wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *g, wf_error *err) {
     uint64_t count;
-    WF_TRY(run_emitted(m, o, WF_F32, WF_BACKEND_F64, g, &g->source, &g->count, err));
-    WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SCALAR, g, &g->self, &count, err));
+    double *int8 = NULL;
+    WF_TRY(run_emitted(m, o, WF_F32, WF_BACKEND_F64, false, g, &g->source, &g->count, err));
+    WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SCALAR, false, g, &g->self, &count, err));
     g->loss = wf_relative_l2(g->self, g->source, g->count);
+    if (o->type == WF_Q8_0) {
+        WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SIMD, true, g, &int8, &count, err));
+        g->loss = wf_relative_l2(int8, g->source, g->count);
+        g->deviation = wf_relative_l2(int8, g->self, g->count);
+        wf_free(int8);
+    }
     return WF_OK;
 }
 
@@ -125,7 +144,7 @@ static wf_status read_golden(const wf_gguf *gguf, wf_golden *g, wf_error *err) {
         return wf_fail(err, WF_E_FORMAT, "wf.golden", -1, "the file's self-test (wf.golden.*) is incomplete; convert the checkpoint again");
     }
     *g = (wf_golden){(uint32_t)seed, (uint32_t)dims[0], (uint32_t)dims[1], (uint32_t)dims[2], (uint32_t)dims[3], NULL, NULL,
-                     source->count, 0};
+                     source->count, 0, 0};
     WF_TRY(wf_alloc_array((void **)&g->source, g->count, sizeof(double), "the self-test", err));
     WF_TRY(wf_alloc_array((void **)&g->self, g->count, sizeof(double), "the self-test", err));
     for (uint64_t i = 0; i < g->count; i++) {
@@ -133,6 +152,7 @@ static wf_status read_golden(const wf_gguf *gguf, wf_golden *g, wf_error *err) {
         wf_gguf_item_f64(self, i, &g->self[i]);
     }
     wf_gguf_get_f64(gguf, "wf.golden.loss", &g->loss);
+    wf_gguf_get_f64(gguf, "wf.golden.int8_deviation", &g->deviation);
     return WF_OK;
 }
 
@@ -159,8 +179,7 @@ wf_status wf_verify(wf_model *model, wf_verify_report *report, wf_error *err) {
                          (unsigned long long)g.count, (unsigned long long)count);
     }
     if (status == WF_OK) {
-        const char *type = wf_gguf_get_string(gguf, "wf.type");
-        report->self_limit = type != NULL && strcmp(type, "q8_0") == 0 ? 5e-3 : 1e-5;
+        report->self_limit = wf_model_int8_rows(model) ? 1e-5 + 3 * g.deviation : 1e-5;
         report->self_error = wf_relative_l2(out, g.self, count);
         report->source_error = wf_relative_l2(out, g.source, count);
         report->recorded_loss = g.loss;

@@ -270,3 +270,12 @@ const wf_image_params *wf_model_image(const wf_model *m) { return m->has_image ?
 const wf_gguf *wf_model_metadata(const wf_model *m) { return m->gguf; }
 
 wf_backend wf_model_backend(const wf_model *m) { return m->options.backend; }
+
+bool wf_model_int8_rows(const wf_model *m) {
+    bool any = false;
+    for (uint32_t i = 0; i < m->weights.count; i++) {
+        const wf_weight_entry *e = &m->weights.entries[i];
+        any |= e->role == WF_ROLE_MATRIX && e->stored.type == WF_Q8_0 && m->weights.int8_rows;
+    }
+    return any;
+}

@@ -474,6 +474,22 @@ static void check_left_over(wf_mapping *m, const details *d) {
     }
 }
 
+/* 224, unless a position table or a spatial-FC matrix says what the picture must have been: grid × all strides before it. */
+static uint32_t bound_size(wf_mapping *m, const details *d) {
+    uint32_t stride = d->stem.stride, size = 224;
+    for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
+        stride *= d->down[s] ? d->downsample.stride : 1;
+        uint32_t grid = d->position_h[s];
+        if (strcmp(d->mixer[s], "spatial_fc") == 0) {
+            const wf_source_tensor *fc = wf_map_find(m, wf_map_format(m, "%s.token_mixer.fc.weight", block_prefix(m, d, s, 0)));
+            for (grid = 1; fc != NULL && (uint64_t)(grid + 1) * (grid + 1) <= fc->dims[0] && grid < 4096; grid++) {
+            }
+        }
+        size = grid != 0 && grid < 4096 ? grid * stride : size;
+    }
+    return size;
+}
+
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err);
 
 wf_status wf_map_poolformer(wf_mapping *m, bool *known) {
@@ -517,7 +533,7 @@ wf_status wf_map_poolformer(wf_mapping *m, bool *known) {
         pools = pools && strcmp(d->mixer[s], "pool") == 0;
     }
     m->architecture = pools ? "poolformer" : "wf.metaformer";
-    wf_map_image_defaults(m, 224, d->width[0] == 96 ? 0.95f : 0.9f);
+    wf_map_image_defaults(m, bound_size(m, d), d->width[0] == 96 ? 0.95f : 0.9f);
     m->golden_size = m->grid_bound ? 0 : d->features ? 32 : 64;
     return m->status;
 }
