@@ -1,0 +1,231 @@
+/* convert: a checkpoint and its config → a GGUF file that is complete or not there at all. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cli/args.h"
+#include "cli/files.h"
+#include "cli/platform.h"
+#include "cli/progress.h"
+#include "cli/text_out.h"
+#include "convert/convert.h"
+#include "format/json.h"
+
+enum { MAX_CONFIG_BYTES = 64 << 20 };
+
+typedef struct job {
+    wf_cli *cli;
+    const char *source, *out, *config, *type;
+    bool force;
+    double max_loss;
+    char *config_text, *preprocessor_text;
+    wf_bar bar;
+    wf_text notes; /* a JSON array's inside */
+    wf_convert_report report;
+} job;
+
+static void on_note(void *user, const char *text) {
+    job *j = user;
+    wf_text_add(&j->notes, j->notes.length != 0 ? "," : "");
+    wf_text_json_string(&j->notes, text);
+    if (!j->cli->json) {
+        wf_bar_clear(&j->bar);
+        printf("  ");
+        wf_out_text(stdout, text);
+        putchar('\n');
+        fflush(stdout);
+    }
+}
+
+static void on_progress(void *user, const char *phase, uint64_t done, uint64_t total) {
+    wf_bar_update(&((job *)user)->bar, phase, done, total);
+}
+
+static bool on_poll(void *user) {
+    (void)user;
+    return wf_platform_interrupted();
+}
+
+/* ---- the command line's own checks ---- */
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static wf_status check_names(const job *j, wf_error *err) {
+    const char *base = wf_path_base(j->source), *of = strstr(base, "-of-");
+    if (ends_with(base, ".index.json") || (of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5)) {
+        return wf_fail(err, WF_E_UNSUPPORTED, base, -1,
+                       "%s is one part of a sharded checkpoint, which is not read yet: save it as one file first", base);
+    }
+    if (strcmp(j->source, j->out) == 0) {
+        return wf_fail(err, WF_E_ARGUMENT, "out", -1, "source and output are the same file: choose another name for -o");
+    }
+    if (!j->force && wf_path_exists(j->out)) {
+        return wf_fail(err, WF_E_ARGUMENT, "out", -1, "%s exists already: choose another name, or give --force to replace it",
+                       j->out);
+    }
+    return WF_OK;
+}
+
+/* ---- the config and, beside an HF config.json, preprocessor_config.json ---- */
+
+static bool is_hf(const char *text, size_t n) {
+    wf_arena arena;
+    wf_json *root = NULL;
+    wf_arena_init(&arena);
+    bool hf = wf_json_parse(&arena, text, n, "config", &root, NULL) == WF_OK && wf_json_get(root, "model_type") != NULL;
+    wf_arena_free(&arena);
+    return hf;
+}
+
+static wf_status read_config(job *j, wf_convert_options *o, wf_error *err) {
+    if (j->config == NULL) {
+        return WF_OK;
+    }
+    WF_TRY(wf_input_all(j->config, MAX_CONFIG_BYTES, &j->config_text, &o->config_bytes, err));
+    o->config = j->config_text;
+    o->config_name = wf_path_base(j->config);
+    if (!is_hf(o->config, o->config_bytes)) {
+        return WF_OK;
+    }
+    static const char name[] = "preprocessor_config.json";
+    char path[2048];
+    int folder = (int)(o->config_name - j->config);
+    if (snprintf(path, sizeof path, "%.*s%s", folder, j->config, name) >= (int)sizeof path || !wf_path_exists(path)) {
+        return WF_OK;
+    }
+    WF_TRY(wf_input_all(path, MAX_CONFIG_BYTES, &j->preprocessor_text, &o->preprocessor_bytes, err));
+    o->preprocessor = j->preprocessor_text;
+    return WF_OK;
+}
+
+/* ---- the work ---- */
+
+static wf_status convert_source(job *j, const wf_source *source, wf_convert_options *o, wf_error *err) {
+    wf_output_file out;
+    wf_status status = wf_output_begin(&out, j->out, err); /* first: a folder that cannot be written shows now */
+    if (status == WF_OK) {
+        status = wf_convert(source, o, wf_output_sink(&out), &j->report, err);
+    }
+    if (status == WF_OK && wf_platform_interrupted()) {
+        status = wf_fail(err, WF_E_ABORTED, "convert", -1, "stopped: Ctrl-C was pressed; nothing was written");
+    }
+    if (status == WF_OK) {
+        status = wf_output_commit(&out, err);
+    }
+    wf_output_discard(&out);
+    return status;
+}
+
+static wf_status convert(job *j, wf_error *err) {
+    wf_input_file f;
+    wf_file view;
+    wf_source source;
+    wf_convert_options o;
+    memset(&o, 0, sizeof o);
+    WF_TRY(check_names(j, err));
+    wf_convert_type(j->type, &o.type);
+    o.source_name = wf_path_base(j->source);
+    o.max_loss = j->max_loss;
+    o.user = j;
+    o.note = on_note;
+    o.progress = on_progress;
+    o.cancelled = on_poll;
+    WF_TRY(read_config(j, &o, err));
+    WF_TRY(wf_input_open(&f, j->source, err));
+    wf_status status = wf_input_view(&f, &view, err);
+    if (status == WF_OK) {
+        status = wf_source_open(view, &source, err);
+        if (status == WF_OK) {
+            status = convert_source(j, &source, &o, err);
+        }
+        wf_source_close(&source);
+    }
+    wf_input_close(&f);
+    wf_bar_clear(&j->bar);
+    return status;
+}
+
+static void print_text(const job *j) {
+    const wf_convert_report *r = &j->report;
+    wf_number bytes;
+    wf_out_row("written", "%s (%s, %s)", j->out, wf_out_bytes(bytes, r->bytes), j->type);
+    wf_out_row("architecture", "%s", r->architecture);
+    wf_out_row("tensors", "%llu of %llu in the source, %llu left out", (unsigned long long)r->written_tensors,
+               (unsigned long long)r->source_tensors, (unsigned long long)r->left_out);
+    wf_out_row("loss", "%.3g relative to the source (allowed %.1g)", r->loss, r->max_loss);
+}
+
+static void print_json(const job *j) {
+    const wf_convert_report *r = &j->report;
+    wf_text t;
+    memset(&t, 0, sizeof t);
+    wf_text_add(&t, "{\"out\":");
+    wf_text_json_string(&t, j->out);
+    wf_text_add(&t, ",\"architecture\":");
+    wf_text_json_string(&t, r->architecture);
+    wf_text_format(&t, ",\"type\":\"%s\",\"bytes\":%llu,\"sourceTensors\":%llu,\"writtenTensors\":%llu,\"leftOut\":%llu", j->type,
+                   (unsigned long long)r->bytes, (unsigned long long)r->source_tensors, (unsigned long long)r->written_tensors,
+                   (unsigned long long)r->left_out);
+    wf_text_add(&t, ",\"loss\":");
+    wf_text_json_number(&t, r->loss);
+    wf_text_add(&t, ",\"maxLoss\":");
+    wf_text_json_number(&t, r->max_loss);
+    wf_text_add(&t, ",\"notes\":[");
+    wf_text_add(&t, j->notes.data != NULL ? j->notes.data : "");
+    wf_text_add(&t, "]}\n");
+    fputs(t.failed || j->notes.failed ? "null\n" : t.data, stdout);
+    wf_text_free(&t);
+}
+
+int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
+    static const char *const types[] = {"f32", "f16", "q8_0"};
+    job j;
+    memset(&j, 0, sizeof j);
+    j.cli = cli;
+    j.max_loss = -1;
+    int type = 0, n;
+    const wf_opt options[] = {
+        {"out", 'o', WF_OPT_TEXT, "FILE", &j.out, 0, 0, "the GGUF file to write"},
+        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0", &type, 0, 0, "how matrices are stored (default f32)"},
+        {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0, "constructor arguments as JSON, or an HF config.json"},
+        {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0, "greatest relative error of the output (default by type)"},
+        {"force", 'f', WF_OPT_FLAG, NULL, &j.force, 0, 0, "replace the output file if it exists"},
+    };
+    const wf_usage usage = {"convert",
+                            "SOURCE -o FILE",
+                            "Turns a PyTorch checkpoint (safetensors, or .pth/.bin in the zip container; nothing in it is executed)\n"
+                            "into a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
+                            "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
+                            1,
+                            1,
+                            options,
+                            sizeof options / sizeof options[0]};
+    wf_error err;
+    wf_error_clear(&err);
+    wf_parsed parsed = wf_args_parse(cli, &usage, argc, argv, &n);
+    if (parsed != WF_PARSED) {
+        return parsed == WF_PARSED_HELP ? WF_EXIT_OK : WF_EXIT_USAGE;
+    }
+    if (j.out == NULL) {
+        wf_fail(&err, WF_E_ARGUMENT, "out", -1, "convert needs -o FILE");
+        return wf_cli_usage_error(cli, &err);
+    }
+    j.source = argv[0];
+    j.type = types[type];
+    wf_bar_init(&j.bar, cli, false);
+    int code = WF_EXIT_OK;
+    if (convert(&j, &err) != WF_OK) {
+        code = wf_cli_fail(cli, &err);
+    } else if (cli->json) {
+        print_json(&j);
+    } else {
+        print_text(&j);
+    }
+    wf_free(j.config_text);
+    wf_free(j.preprocessor_text);
+    wf_text_free(&j.notes);
+    return code;
+}

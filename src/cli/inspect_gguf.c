@@ -1,0 +1,299 @@
+/* A GGUF model: what it is, needs and offers. Only the header is read: the reader finds its length, the model is fed just that. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cli/inspect.h"
+#include "cli/text_out.h"
+#include "format/gguf.h"
+#include "format/json.h"
+#include "wasmformer.h"
+
+enum { PIECE = 1 << 16, ITEMS_SHOWN = 8 };
+
+typedef struct inspection {
+    const wf_cli *cli;
+    const char *name;
+    const wf_file *file;
+    uint8_t *piece;
+    wf_gguf_reader *reader;
+    const wf_gguf *gguf;
+    wf_model *model;  /* NULL when this version cannot run it */
+    wf_error refusal; /* why */
+    bool tensors;
+} inspection;
+
+/* ---- reading ---- */
+
+static wf_status read_header(inspection *x, wf_error *err) {
+    WF_TRY(wf_gguf_reader_create(x->file->size, &x->reader, err));
+    uint64_t at = 0;
+    while (x->gguf == NULL && at < x->file->size) {
+        size_t n = x->file->size - at < PIECE ? (size_t)(x->file->size - at) : PIECE, used;
+        WF_TRY(x->file->read(x->file->user, at, x->piece, n, err));
+        WF_TRY(wf_gguf_reader_feed(x->reader, x->piece, n, &used, &x->gguf, err));
+        at += n;
+    }
+    return x->gguf != NULL ? WF_OK : wf_gguf_reader_finish(x->reader, err);
+}
+
+static wf_status feed_model(inspection *x, wf_error *err) {
+    wf_options options = wf_options_default();
+    options.file_name = x->name;
+    options.file_bytes = x->file->size;
+    WF_TRY(wf_model_open(&options, &x->model, err));
+    for (uint64_t at = 0; at < x->gguf->data_start;) {
+        uint64_t left = x->gguf->data_start - at;
+        size_t n = left < PIECE ? (size_t)left : PIECE;
+        n = n < x->file->size - at ? n : (size_t)(x->file->size - at);
+        if (n == 0) {
+            break;
+        }
+        WF_TRY(x->file->read(x->file->user, at, x->piece, n, err));
+        WF_TRY(wf_model_feed(x->model, x->piece, n, err));
+        at += n;
+    }
+    return WF_OK;
+}
+
+static void try_model(inspection *x) {
+    wf_error_clear(&x->refusal);
+    if (feed_model(x, &x->refusal) != WF_OK || !wf_model_has_header(x->model)) {
+        wf_model_free(x->model);
+        x->model = NULL;
+    }
+}
+
+/* ---- one value of the metadata as text ---- */
+
+static void add_number(wf_text *t, double v) {
+    wf_text_format(t, v == (double)(int64_t)v ? "%.0f" : "%.6g", v);
+}
+
+static void add_value(wf_text *t, const wf_gguf *g, const wf_gguf_kv *kv) {
+    double number;
+    bool flag;
+    const char *text = wf_gguf_get_string(g, kv->key.text);
+    if (text != NULL) {
+        wf_text_format(t, "%.600s", text);
+    } else if (kv->type == WF_GGUF_ARRAY) {
+        for (uint64_t i = 0; i < kv->count && i < ITEMS_SHOWN; i++) {
+            const char *item = wf_gguf_item_string(kv, i);
+            wf_text_add(t, i != 0 ? ", " : "");
+            if (item != NULL) {
+                wf_text_format(t, "%.200s", item);
+            } else if (wf_gguf_item_f64(kv, i, &number)) {
+                add_number(t, number);
+            }
+        }
+        if (kv->count > ITEMS_SHOWN) {
+            wf_text_format(t, ", … (%llu)", (unsigned long long)kv->count);
+        }
+    } else if (kv->type == WF_GGUF_BOOL && wf_gguf_get_bool(g, kv->key.text, &flag)) {
+        wf_text_add(t, flag ? "true" : "false");
+    } else if (wf_gguf_get_f64(g, kv->key.text, &number)) {
+        add_number(t, number);
+    }
+}
+
+/* ---- text ---- */
+
+static void print_list(const wf_gguf *g, const char *key, const char *label) {
+    const wf_gguf_kv *kv = wf_gguf_find(g, key);
+    for (uint64_t i = 0; kv != NULL && i < kv->count; i++) {
+        const char *item = wf_gguf_item_string(kv, i);
+        wf_out_row(i == 0 ? label : "", "%s", item != NULL ? item : "");
+    }
+}
+
+static void print_model(const inspection *x) {
+    wf_model_info info;
+    wf_number a, b, c;
+    wf_model_get_info(x->model, &info);
+    wf_out_row("licence", "%s", info.license != NULL ? info.license : "not stated");
+    wf_out_row("source", "%s", info.source != NULL ? info.source : "not stated");
+    wf_out_row("file", "%s, matrices as %s", wf_out_bytes(a, x->file->size), info.file_type != NULL ? info.file_type : "stored");
+    wf_out_row("memory", "weights %s, activations %s for one input", wf_out_bytes(a, info.weight_bytes),
+               wf_out_bytes(b, info.activation_bytes));
+    wf_out_row("work", "%s multiply-adds for one input; %u steps, %u of them normalisation", wf_out_scaled(c, (double)info.cost),
+               info.nodes, info.norm_nodes);
+    wf_out_row("input", "[n, %u, %u, %u] (recommended size)", info.channels, info.height, info.width);
+    const wf_image_params *p = wf_model_image(x->model);
+    if (p != NULL) {
+        static const char *const names[] = {"nearest", "bilinear", "bicubic"};
+        wf_out_row("pictures", "%s, %s, mean %.4g %.4g %.4g, std %.4g %.4g %.4g", names[p->resample],
+                   p->squash ? "resized without regard to shape" : "short side resized, centre cropped", (double)p->mean[0],
+                   (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2]);
+        if (!p->squash) {
+            wf_out_row("", "crop %.4g of the short side", (double)p->crop_pct);
+        }
+    }
+    wf_text list;
+    memset(&list, 0, sizeof list);
+    for (uint32_t i = 0; i < info.classes && i < ITEMS_SHOWN; i++) {
+        wf_text_format(&list, "%s%.60s", i != 0 ? ", " : "", wf_model_label(x->model, i));
+    }
+    wf_out_row("labels", "%u%s%s%s", info.classes, info.classes != 0 ? ": " : "", list.data != NULL ? list.data : "",
+               info.classes > ITEMS_SHOWN ? ", …" : "");
+    wf_text_free(&list);
+    memset(&list, 0, sizeof list);
+    for (uint32_t i = 0; i < info.tap_count && i < ITEMS_SHOWN; i++) {
+        wf_text_format(&list, "%s%.80s", i != 0 ? ", " : "", wf_model_tap(x->model, i));
+    }
+    wf_out_row("taps", "%u%s%s%s", info.tap_count, info.tap_count != 0 ? ": " : "", list.data != NULL ? list.data : "",
+               info.tap_count > ITEMS_SHOWN ? ", …" : "");
+    wf_text_free(&list);
+    double loss;
+    if (wf_gguf_get_f64(x->gguf, "wf.golden.loss", &loss)) {
+        wf_out_row("self-test", "recorded; %.3g from the source model (`wasmformer verify` checks it)", loss);
+    } else {
+        wf_out_row("self-test", "none");
+    }
+    print_list(x->gguf, "wf.assumptions", "assumed");
+    print_list(x->gguf, "wf.left_out", "left out");
+}
+
+static void print_metadata(const wf_gguf *g) {
+    static const char *const shown[] = {"wf.labels", "wf.taps", "wf.assumptions", "wf.left_out", "wf.golden.output_source",
+                                        "wf.golden.output_self"};
+    puts("metadata:");
+    wf_table t;
+    wf_table_init(&t, "ll");
+    for (uint64_t i = 0; i < g->kv_count; i++) {
+        bool skip = false;
+        for (size_t j = 0; j < sizeof shown / sizeof shown[0]; j++) {
+            skip = skip || strcmp(shown[j], g->kvs[i].key.text) == 0;
+        }
+        if (skip) {
+            continue;
+        }
+        wf_text value;
+        memset(&value, 0, sizeof value);
+        add_value(&value, g, &g->kvs[i]);
+        wf_table_row(&t, g->kvs[i].key.text, value.data != NULL ? value.data : "");
+        wf_text_free(&value);
+    }
+    wf_table_print(&t, stdout);
+}
+
+static void print_tensors(const wf_gguf *g) {
+    puts("tensors, in the order in which they arrive:");
+    wf_table t;
+    wf_table_init(&t, "lllr");
+    for (uint64_t i = 0; i < g->tensor_count; i++) {
+        const wf_gguf_tensor *x = &g->tensors[g->by_offset[i]];
+        char shape[120];
+        size_t at = (size_t)snprintf(shape, sizeof shape, "[");
+        for (uint32_t d = x->n_dims; d-- > 0;) {
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%llu%s", (unsigned long long)x->dims[d], d != 0 ? ", " : "");
+        }
+        snprintf(shape + at, sizeof shape - at, "]");
+        wf_number bytes;
+        wf_table_row(&t, x->name.text, wf_dtype_get(x->type)->name, shape, wf_out_bytes(bytes, x->bytes));
+    }
+    wf_table_print(&t, stdout);
+}
+
+static uint64_t elements_of(const wf_gguf *g) {
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < g->tensor_count; i++) {
+        const uint64_t *d = g->tensors[i].dims;
+        n += d[0] * d[1] * d[2] * d[3];
+    }
+    return n;
+}
+
+static void print_text(const inspection *x) {
+    wf_number count;
+    const char *name = wf_gguf_get_string(x->gguf, "general.name"), *arch = wf_gguf_get_string(x->gguf, "general.architecture");
+    wf_out_text(stdout, name != NULL ? name : x->name);
+    fputs(": ", stdout);
+    wf_out_text(stdout, arch != NULL ? arch : "a GGUF file without an architecture");
+    printf(", %s parameters in %llu tensors\n", wf_out_count(count, elements_of(x->gguf)),
+           (unsigned long long)x->gguf->tensor_count);
+    if (x->model != NULL) {
+        print_model(x);
+    } else {
+        wf_out_row("runnable", "no: %s", x->refusal.text);
+    }
+    if (x->file->size < x->gguf->total_bytes) {
+        wf_out_row("incomplete", "%llu of %llu bytes are here: download it again", (unsigned long long)x->file->size,
+                   (unsigned long long)x->gguf->total_bytes);
+    }
+    print_metadata(x->gguf);
+    if (x->tensors) {
+        print_tensors(x->gguf);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void print_foreign_json(const inspection *x) {
+    const wf_gguf *g = x->gguf;
+    const char *arch = wf_gguf_get_string(g, "general.architecture");
+    wf_text t;
+    memset(&t, 0, sizeof t);
+    wf_text_add(&t, "{\"architecture\":");
+    wf_text_json_string(&t, arch != NULL ? arch : "");
+    wf_text_add(&t, ",\"error\":");
+    wf_json_error(&t, &x->refusal);
+    wf_text_format(&t, ",\"parameters\":%llu,\"metadata\":{", (unsigned long long)elements_of(g));
+    for (uint64_t i = 0; i < g->kv_count; i++) {
+        wf_text value;
+        memset(&value, 0, sizeof value);
+        add_value(&value, g, &g->kvs[i]);
+        wf_text_add(&t, i != 0 ? "," : "");
+        wf_text_json_string(&t, g->kvs[i].key.text);
+        wf_text_add(&t, ":");
+        wf_text_json_string(&t, value.data != NULL ? value.data : "");
+        wf_text_free(&value);
+    }
+    wf_text_add(&t, "},\"tensors\":[");
+    for (uint64_t i = 0; i < g->tensor_count; i++) {
+        const wf_gguf_tensor *y = &g->tensors[i];
+        wf_text_add(&t, i != 0 ? ",{\"name\":" : "{\"name\":");
+        wf_text_json_string(&t, y->name.text);
+        wf_text_format(&t, ",\"type\":\"%s\",\"dims\":[", wf_dtype_get(y->type)->name);
+        for (uint32_t d = 0; d < y->n_dims; d++) {
+            wf_text_format(&t, "%s%llu", d != 0 ? "," : "", (unsigned long long)y->dims[d]);
+        }
+        wf_text_format(&t, "],\"bytes\":%llu}", (unsigned long long)y->bytes);
+    }
+    wf_text_add(&t, "]}");
+    puts(t.failed ? "null" : t.data);
+    wf_text_free(&t);
+}
+
+static void print_json(const inspection *x) {
+    char *text = x->model != NULL ? wf_model_describe(x->model) : NULL;
+    if (text != NULL) {
+        puts(text);
+        wf_free(text);
+    } else {
+        print_foreign_json(x);
+    }
+}
+
+wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *file, bool tensors, wf_error *err) {
+    inspection x;
+    memset(&x, 0, sizeof x);
+    x.cli = cli;
+    x.name = name;
+    x.file = file;
+    x.tensors = tensors;
+    x.piece = wf_alloc(PIECE);
+    wf_status status = x.piece != NULL ? read_header(&x, err)
+                                       : wf_fail(err, WF_E_MEMORY, name, -1, "no memory to read %s", name);
+    if (status == WF_OK) {
+        try_model(&x);
+        if (cli->json) {
+            print_json(&x);
+        } else {
+            print_text(&x);
+        }
+    }
+    wf_model_free(x.model);
+    wf_gguf_reader_free(x.reader);
+    wf_free(x.piece);
+    return status;
+}

@@ -1,0 +1,23 @@
+/* Classification of picture files: file → pixels → the model's input → scores. */
+#ifndef WF_CLI_PICTURE_H
+#define WF_CLI_PICTURE_H
+
+#include "cli/load.h"
+
+typedef struct wf_classifier {
+    const wf_cli *cli;
+    wf_loaded loaded;
+    const wf_image_params *image;
+    uint32_t classes;
+    float *pixels, *logits; /* [3, height, width] and [classes] */
+} wf_classifier;
+
+/* Loads a model that takes pictures and gives classes; says what is wrong with any other. */
+wf_status wf_classifier_open(const wf_cli *cli, const char *model, wf_classifier *out, wf_error *err);
+void wf_classifier_close(wf_classifier *c);
+/* Fills c->logits. */
+wf_status wf_classifier_run(wf_classifier *c, const char *picture, wf_error *err);
+/* The model's own label, or "class_i". */
+const char *wf_classifier_label(const wf_classifier *c, uint32_t index, char buffer[24]);
+
+#endif

@@ -1,0 +1,22 @@
+/* The few things in which a native program and a WASI command differ. platform.c is the only file of cli/ with an #ifdef. */
+#ifndef WF_CLI_PLATFORM_H
+#define WF_CLI_PLATFORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* From here on Ctrl-C (and a polite kill) sets a flag; a second one removes the guarded file and ends at once.
+   WASI has no signals: there the host ends the program. */
+void wf_platform_catch_interrupts(void);
+bool wf_platform_interrupted(void);
+/* The unfinished file to remove in an emergency; NULL when there is none. The text must stay valid. */
+void wf_platform_guard_file(const char *path);
+
+bool wf_platform_is_terminal(FILE *f);
+uint64_t wf_platform_now_ns(void); /* monotonic */
+uint32_t wf_platform_cores(void);
+/* Differs between processes and calls: for names of temporary files. */
+uint32_t wf_platform_token(void);
+
+#endif
