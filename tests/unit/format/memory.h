@@ -26,7 +26,7 @@ static inline void blob_put(blob *b, const void *p, size_t n) {
 
 static inline void blob_int(blob *b, uint64_t v, int bytes) {
     for (int i = 0; i < bytes; i++) {
-        uint8_t c = (uint8_t)(v >> 8 * i);
+        uint8_t c = i < 8 ? (uint8_t)(v >> 8 * i) : 0;
         blob_put(b, &c, 1);
     }
 }
