@@ -1,0 +1,68 @@
+/* The f32 micro-kernel. A tile of C stays in registers while k runs: per k, two vectors of each panel are loaded once, and
+   each row adds splat(a) · b to its accumulators. 6 rows × 1 panel (12 accumulators) is what V8's 14 registers hold, and
+   reaches the machine's peak (README.md); the smaller tiles serve the rows that 6 leaves over, and with few rows more
+   panels keep enough independent sums in flight to hide the latency of an addition.
+   Every element is ((0 + a₀b₀) + a₁b₁) + … whatever the tile. */
+#include "kernels/simd128/gemm_f32_tile.h"
+
+#include "base/simd.h"
+
+/* `rows` and `panels` are constants where this is inlined. */
+WF_INLINE void tile(const wf_f32_tile *t, const uint32_t rows, const uint32_t panels) {
+    const uint32_t vectors = 2 * panels;
+    v128_t sum[WF_TILE_ROWS * 2];
+    const float *a[WF_TILE_ROWS], *b[4];
+    float *c = t->c;
+    size_t ldc = t->ldc;
+    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+        a[i] = t->a + i * t->lda;
+        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+            sum[i * vectors + j] = t->first ? wasm_f32x4_splat(0) : wasm_v128_load(c + i * ldc + 4 * j);
+        }
+    }
+    WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+        b[p] = t->b + p * t->panel;
+    }
+    const uint32_t kc = t->kc;
+    for (uint32_t k = 0; k < kc; k++) {
+        v128_t w[8];
+        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+            w[2 * p] = wasm_v128_load(b[p] + 8 * k);
+            w[2 * p + 1] = wasm_v128_load(b[p] + 8 * k + 4);
+        }
+        WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+            v128_t x = wasm_v128_load32_splat(a[i] + k);
+            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+                sum[i * vectors + j] = wf_madd(x, w[j], sum[i * vectors + j]);
+            }
+        }
+    }
+    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+            wasm_v128_store(c + i * ldc + 4 * j, sum[i * vectors + j]);
+        }
+    }
+}
+
+/* Functions of their own, so that each gets its own register allocation. */
+#define TILE(rows, panels) \
+    static __attribute__((noinline)) void tile_##rows##x##panels(const wf_f32_tile *t) { tile(t, rows, panels); }
+TILE(6, 1) TILE(5, 1) TILE(4, 1) TILE(3, 1) TILE(2, 1) TILE(1, 1)
+TILE(3, 2) TILE(2, 2) TILE(1, 2) TILE(1, 3) TILE(1, 4)
+
+void wf_gemm_f32_tile(const wf_f32_tile *t, uint32_t rows, uint32_t panels) {
+    switch (8 * rows + panels) {
+    case 8 * 6 + 1: tile_6x1(t); break;
+    case 8 * 5 + 1: tile_5x1(t); break;
+    case 8 * 4 + 1: tile_4x1(t); break;
+    case 8 * 3 + 1: tile_3x1(t); break;
+    case 8 * 2 + 1: tile_2x1(t); break;
+    case 8 * 1 + 1: tile_1x1(t); break;
+    case 8 * 3 + 2: tile_3x2(t); break;
+    case 8 * 2 + 2: tile_2x2(t); break;
+    case 8 * 1 + 2: tile_1x2(t); break;
+    case 8 * 1 + 3: tile_1x3(t); break;
+    case 8 * 1 + 4: tile_1x4(t); break;
+    default: break;
+    }
+}

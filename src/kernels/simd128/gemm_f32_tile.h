@@ -1,0 +1,22 @@
+/* The f32 micro-kernel: C[rows, 8·panels] += A[rows, kc] · B, B in panels [kc][8]. */
+#ifndef WF_KERNELS_SIMD128_GEMM_F32_TILE_H
+#define WF_KERNELS_SIMD128_GEMM_F32_TILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The tiles that exist: 4 panels with 1 row, 2 panels with up to 3 rows, 1 panel with up to 6. */
+enum { WF_TILE_ROWS = 6 };
+
+typedef struct wf_f32_tile {
+    const float *a; size_t lda;    /* [rows, kc] */
+    const float *b; size_t panel;  /* panel p begins at b + p·panel */
+    float *c; size_t ldc;          /* [rows, 8·panels] */
+    uint32_t kc;
+    bool first; /* C is taken as zero: the first block of K */
+} wf_f32_tile;
+
+void wf_gemm_f32_tile(const wf_f32_tile *t, uint32_t rows, uint32_t panels);
+
+#endif
