@@ -1,0 +1,11 @@
+# Cross-compilation to WASI preview 1 with the wasi-cc that emsdk_env.sh puts on PATH.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR wasm32)
+find_program(WF_WASI_CC wasi-cc REQUIRED)
+find_program(WF_LLVM_AR llvm-ar REQUIRED)
+set(CMAKE_C_COMPILER ${WF_WASI_CC})
+set(CMAKE_AR ${WF_LLVM_AR})
+set(CMAKE_RANLIB :)
+set(CMAKE_EXECUTABLE_SUFFIX .wasm)
+set(CMAKE_EXECUTABLE_SUFFIX_C .wasm)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)

@@ -1,0 +1,37 @@
+# The modules that a page loads, into web/dist: the engine in four builds, and the tools (converter) in one.
+#
+#   simd     SIMD128                    every current browser
+#   relaxed  + relaxed SIMD             fused multiply-add and integer dots of the CPU
+#   …-mt     + atomics, shared memory   for cross-origin isolated pages; also runs on one thread
+#   tools    SIMD128, + converter, picture decoders, double-precision twins
+#
+# All are standalone modules with imported memory: the loader plans first, then makes a memory of the right size.
+# Exports are marked in wasm/*.c with __attribute__((export_name)); tests/gates/exports.txt lists them.
+set(WF_DIST ${CMAKE_SOURCE_DIR}/web/dist)
+set(flags -O3 -msimd128)
+set(link -O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sFILESYSTEM=0
+    -sMALLOC=emmalloc -sIMPORTED_MEMORY=1)
+set(threads -matomics -mbulk-memory)
+set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_init_tls,--export=__tls_size)
+
+wf_variant(simd FLAGS ${flags})
+wf_variant(relaxed FLAGS ${flags} -mrelaxed-simd DEFINES WF_RELAXED=1)
+wf_variant(simd-mt FLAGS ${flags} ${threads} DEFINES WF_THREADS=1)
+wf_variant(relaxed-mt FLAGS ${flags} -mrelaxed-simd ${threads} DEFINES WF_RELAXED=1 WF_THREADS=1)
+wf_variant(tools FLAGS ${flags} DEFINES WF_WITH_F64=1 EVERYTHING)
+
+foreach(variant simd relaxed simd-mt relaxed-mt tools)
+    set(sources ${CMAKE_SOURCE_DIR}/wasm/engine.c)
+    if(variant STREQUAL "tools")
+        list(APPEND sources ${CMAKE_SOURCE_DIR}/wasm/tools.c)
+    endif()
+    set(options ${link})
+    if(variant MATCHES "relaxed")
+        list(APPEND options -mrelaxed-simd)
+    endif()
+    if(variant MATCHES "-mt$")
+        list(APPEND options ${threads} ${link_threads})
+    endif()
+    wf_program(wasmformer-${variant} ${variant} SOURCES ${sources} LINK -msimd128 ${options})
+    set_target_properties(wasmformer-${variant} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${WF_DIST})
+endforeach()
