@@ -88,38 +88,45 @@ wf_status wf_container_check_size(const wf_container *c, const char *name, wf_er
     return WF_OK;
 }
 
-/* A copy of the file with `extra` put in at `at`. */
-static wf_status insert(const uint8_t *bytes, size_t n, size_t at, const uint8_t *extra, size_t extra_n, uint8_t **out,
-                        wf_error *err) {
-    WF_TRY(wf_alloc_array((void **)out, (uint64_t)n + extra_n, 1, "a copy of the picture file", err));
-    memcpy(*out, bytes, at);
-    memcpy(*out + at, extra, extra_n);
-    memcpy(*out + at + extra_n, bytes + at, n - at);
-    return WF_OK;
+static wf_status no_memory(const char *name, wf_error *err) {
+    return wf_fail(err, WF_E_MEMORY, name, -1, "no memory to decode %s; close other programs or scale it down first",
+                   name);
 }
 
-/* The two kinds of file that stb_image would read wrongly get the missing piece; *out stays NULL for all others. */
-static wf_status mend(const uint8_t *bytes, size_t n, const wf_container *c, uint8_t **out, size_t *out_n,
-                      wf_error *err) {
+/* A copy of the file with `extra` put in at `at`; NULL when memory is exhausted. */
+static uint8_t *insert(const uint8_t *bytes, size_t n, size_t at, const uint8_t *extra, size_t extra_n) {
+    uint8_t *out = wf_alloc(n + extra_n);
+    if (out != NULL) {
+        memcpy(out, bytes, at);
+        memcpy(out + at, extra, extra_n);
+        memcpy(out + at + extra_n, bytes + at, n - at);
+    }
+    return out;
+}
+
+/* The two kinds of file that stb_image would read wrongly. */
+static bool needs_mending(const wf_container *c) { return c->cmyk_without_adobe || c->palette_missing > 0; }
+
+/* A copy with the missing piece. */
+static uint8_t *mend(const uint8_t *bytes, size_t n, const wf_container *c, size_t *out_n) {
     static const uint8_t adobe[16] = {0xff, 0xee, 0, 14, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 0};
     static const uint8_t black[768] = {0};
     if (c->cmyk_without_adobe) {
         *out_n = n + sizeof adobe;
-        return insert(bytes, n, 2, adobe, sizeof adobe, out, err);
+        return insert(bytes, n, 2, adobe, sizeof adobe);
     }
-    if (c->palette_missing > 0) {
-        size_t length = wf_load_be32(bytes + c->palette_at), more = (size_t)c->palette_missing * 3;
-        *out_n = n + more;
-        WF_TRY(insert(bytes, n, c->palette_at + 8 + length, black, more, out, err));
-        length += more;
-        (*out)[c->palette_at + 2] = (uint8_t)(length >> 8);
-        (*out)[c->palette_at + 3] = (uint8_t)length;
+    size_t length = wf_load_be32(bytes + c->palette_at), more = (size_t)c->palette_missing * 3;
+    *out_n = n + more;
+    uint8_t *out = insert(bytes, n, c->palette_at + 8 + length, black, more);
+    if (out != NULL) {
+        out[c->palette_at + 2] = (uint8_t)((length + more) >> 8);
+        out[c->palette_at + 3] = (uint8_t)(length + more);
     }
-    return WF_OK;
+    return out;
 }
 
 /* Rewrites the pixels so that the picture stands upright. Orientations 5..8 swap the sides. */
-static wf_status turn(wf_pixels *p, uint32_t orientation, wf_error *err) {
+static wf_status turn(wf_pixels *p, uint32_t orientation, const char *name, wf_error *err) {
     enum { TILE = 32 }; /* columns become rows: stay within cache lines */
     uint32_t w = orientation >= 5 ? p->height : p->width, h = orientation >= 5 ? p->width : p->height;
     ptrdiff_t row = (ptrdiff_t)p->width * 3, last_x = row - 3, last_y = row * (ptrdiff_t)(p->height - 1);
@@ -128,8 +135,10 @@ static wf_status turn(wf_pixels *p, uint32_t orientation, wf_error *err) {
     } walk[9] = {[1] = {0, 3, row},      [2] = {last_x, -3, row},           [3] = {last_x + last_y, -3, -row},
                  [4] = {last_y, 3, -row}, [5] = {0, row, 3},                 [6] = {last_y, -row, 3},
                  [7] = {last_x + last_y, -row, -3}, [8] = {last_x, row, -3}};
-    uint8_t *out = NULL;
-    WF_TRY(wf_alloc_array((void **)&out, (uint64_t)w * h * 3, 1, "the upright picture", err));
+    uint8_t *out = wf_alloc((size_t)w * h * 3);
+    if (out == NULL) {
+        return no_memory(name, err);
+    }
     const uint8_t *start = p->data + walk[orientation].start;
     ptrdiff_t across = walk[orientation].across, down = walk[orientation].down;
     for (uint32_t y0 = 0; y0 < h; y0 += TILE) {
@@ -162,7 +171,7 @@ static wf_status decode(const uint8_t *bytes, size_t n, const char *name, wf_pix
         const char *reason = stbi_failure_reason();
         reason = reason != NULL ? reason : "unknown";
         if (live.refused) {
-            return wf_fail(err, WF_E_MEMORY, name, -1, "no memory to decode %s; scale it down first", name);
+            return no_memory(name, err);
         }
         return wf_fail(err, WF_E_FORMAT, name, -1,
                        "%s is corrupt: its data do not decode (%s); save the picture again from its source", name, reason);
@@ -204,13 +213,17 @@ wf_status wf_image_decode(const void *bytes, size_t n, const char *name, wf_pixe
     if (n > INT_MAX - 1024) {
         return wf_fail(err, WF_E_UNSUPPORTED, name, -1, "%s is larger than 2 GB; scale it down first", name);
     }
-    uint8_t *mended = NULL;
-    size_t mended_n = 0;
-    WF_TRY(mend(b, n, &c, &mended, &mended_n, err));
-    wf_status status = mended != NULL ? decode(mended, mended_n, name, out, err) : decode(b, n, name, out, err);
-    wf_free(mended);
+    wf_status status;
+    if (needs_mending(&c)) {
+        size_t mended_n = 0;
+        uint8_t *mended = mend(b, n, &c, &mended_n);
+        status = mended != NULL ? decode(mended, mended_n, name, out, err) : no_memory(name, err);
+        wf_free(mended);
+    } else {
+        status = decode(b, n, name, out, err);
+    }
     if (status == WF_OK && c.orientation != 1) {
-        status = turn(out, c.orientation, err);
+        status = turn(out, c.orientation, name, err);
     }
     if (status != WF_OK) {
         wf_pixels_free(out);
