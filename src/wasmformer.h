@@ -91,7 +91,8 @@ void *wf_session_input(wf_session *s);
 uint64_t wf_session_input_elements(const wf_session *s);
 /* Begins a run with the input as it is (steps then continue it), or drops a run that was begun: that is abort. */
 wf_status wf_session_start(wf_session *s, wf_error *err);
-/* budget: multiply–adds after which to yield; 0 = run to the end. WF_NEED_BYTES: feed the model, then step again. */
+/* budget: multiply–adds after which to yield; 0 = run to the end. WF_NEED_BYTES: feed the model, then step again. The first step
+   after prepare starts by itself; once done, a session stays done until start or prepare. */
 wf_status wf_session_step(wf_session *s, uint64_t budget, wf_progress *progress, wf_error *err);
 /* Share of the run that is done, 0 … 1. */
 double wf_session_fraction(const wf_session *s);

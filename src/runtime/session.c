@@ -179,6 +179,10 @@ wf_status wf_session_step(wf_session *s, uint64_t budget, wf_progress *progress,
     if (m->error.code != WF_OK) {
         return wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
     }
+    if (s->done) {
+        *progress = WF_DONE; /* a new run wants a new input, so it has to be asked for */
+        return WF_OK;
+    }
     if (!s->running) {
         WF_TRY(wf_session_start(s, err));
     }

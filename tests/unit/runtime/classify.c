@@ -1,0 +1,38 @@
+/* The k best classes: order, ties, softmax. */
+#include "check.h"
+#include "wasmformer.h"
+
+WF_TEST(best_first_ties_to_the_lower_index) {
+    const float logits[] = {1, 5, 2, 5, -3, 5, 0};
+    wf_class_score top[7];
+    CHECK(wf_classify_top(logits, 7, 4, true, top) == 4, "count");
+    static const uint32_t want[] = {1, 3, 5, 2};
+    for (int i = 0; i < 4; i++) {
+        CHECK(top[i].index == want[i], "place %d is %u", i, top[i].index);
+    }
+    CHECK(top[0].score == 5 && top[3].score == 2, "raw scores are the logits");
+    CHECK(wf_classify_top(logits, 7, 20, true, top) == 7, "never more than there are");
+}
+
+WF_TEST(softmax_over_all_classes) {
+    float logits[100];
+    wf_class_score top[100];
+    double sum = 0, total = 0;
+    wf_test_fill(logits, 100, -20, 60);
+    for (int i = 0; i < 100; i++) {
+        sum += exp((double)logits[i] - 60);
+    }
+    CHECK(wf_classify_top(logits, 100, 100, false, top) == 100, "count");
+    for (int i = 0; i < 100; i++) {
+        double want = exp((double)logits[top[i].index] - 60) / sum;
+        CHECK(fabs(top[i].score - want) < 1e-6, "%g instead of %g", (double)top[i].score, want);
+        total += (double)top[i].score;
+    }
+    CHECK_NEAR(total, 1, 1e-5);
+}
+
+int main(void) {
+    RUN(best_first_ties_to_the_lower_index);
+    RUN(softmax_over_all_classes);
+    return wf_test_done();
+}
