@@ -1,0 +1,81 @@
+/* A model's bytes as a sequence of chunks, whatever they come from. Nothing here ever holds the whole file: large pieces are
+   cut into CHUNK bytes, and each is asked for when the one before it has been consumed. */
+import { fail } from "./errors.ts";
+import { builtin } from "./node.ts";
+
+export const CHUNK = 256 << 10;
+
+export interface ByteSource {
+  /** For messages: file name or address. */
+  name: string;
+  /** 0 while unknown. */
+  total: number;
+  /** Whether `total` is certain (a file), not a header's claim. */
+  exact: boolean;
+  chunks: AsyncIterable<Uint8Array>;
+}
+
+export async function* ofBytes(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    yield bytes.subarray(at, at + CHUNK);
+  }
+}
+
+export async function* ofBlob(blob: Blob, name: string): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < blob.size; at += CHUNK) {
+    let piece: ArrayBuffer;
+    try {
+      piece = await blob.slice(at, at + CHUNK).arrayBuffer();
+    } catch (error) {
+      throw fail("IO", name, `${name} could not be read at byte ${at} (${(error as Error).message}); choose the file again`, at);
+    }
+    yield new Uint8Array(piece);
+  }
+}
+
+export async function* ofStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) {
+        return;
+      }
+      if (!ArrayBuffer.isView(value)) {
+        throw fail("ARGUMENT", "source", "the stream gave something else than bytes; a model's ReadableStream must give Uint8Array chunks");
+      }
+      yield value;
+    }
+  } finally {
+    reader.cancel().catch(() => undefined); // also when the consumer stops early
+  }
+}
+
+/** A file by path, in Node. Small reads into one buffer that is used again and again. */
+export async function openFile(path: string): Promise<ByteSource> {
+  try {
+    const handle = await builtin("node:fs/promises").open(path);
+    const { size, isFile } = await handle.stat().then((s) => ({ size: s.size, isFile: s.isFile() }));
+    if (!isFile) {
+      await handle.close();
+      throw new Error("it is not a file");
+    }
+    const read = async function* (): AsyncGenerator<Uint8Array> {
+      const buffer = new Uint8Array(CHUNK);
+      try {
+        for (;;) {
+          const { bytesRead } = await handle.read(buffer, 0, CHUNK);
+          if (bytesRead === 0) {
+            return;
+          }
+          yield buffer.subarray(0, bytesRead);
+        }
+      } finally {
+        await handle.close();
+      }
+    };
+    return { name: path, total: size, exact: true, chunks: read() };
+  } catch (error) {
+    throw fail("IO", path, `${path} could not be opened (${(error as Error).message}); check the path`);
+  }
+}

@@ -1,0 +1,108 @@
+/* One shape for the four ends of a conversation: a page's Worker, Node's worker thread, the worker's own side of either,
+   and a pair on one thread. */
+import { builtin, inNode } from "./node.ts";
+import { fail } from "./errors.ts";
+
+export interface Endpoint {
+  post(message: unknown, transfer?: Transferable[]): void;
+  /** Called once, at the start, before any message can arrive. */
+  listen(onMessage: (message: never) => void, onFailure: (why: string) => void): void;
+  close(): void;
+  /** Whether an unfinished conversation keeps a Node process alive. */
+  hold(busy: boolean): void;
+}
+
+const nothing = (): void => undefined;
+
+function fromDomWorker(worker: Worker): Endpoint {
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    listen(onMessage, onFailure) {
+      worker.onmessage = (event: MessageEvent) => onMessage(event.data as never);
+      // A file that is missing or forbidden gives an event without any text.
+      worker.onerror = (event) => {
+        event.preventDefault?.();
+        onFailure(event.message || "its file is missing or the page's policy forbids it");
+      };
+      worker.onmessageerror = () => onFailure("a message could not be read");
+    },
+    close: () => worker.terminate(),
+    hold: nothing,
+  };
+}
+
+function fromNodeWorker(url: string): Endpoint {
+  const worker = new (builtin("node:worker_threads").Worker)(new URL(url));
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    listen(onMessage, onFailure) {
+      worker.on("message", (message) => onMessage(message as never));
+      worker.on("error", (error) => onFailure(String(error)));
+      worker.on("messageerror", (error) => onFailure(String(error)));
+    },
+    close: () => void worker.terminate(),
+    hold: (busy) => (busy ? worker.ref() : worker.unref()),
+  };
+}
+
+export function hasWorkers(): boolean {
+  return typeof Worker === "function" || inNode();
+}
+
+/** Starts a worker from a file of this origin (or a blob URL). Throws where that is not allowed. */
+export function startWorker(url: string): Endpoint {
+  if (typeof Worker === "function") {
+    return fromDomWorker(new Worker(url, { type: "module", name: "wasmformer" }));
+  }
+  if (inNode()) {
+    return fromNodeWorker(url);
+  }
+  throw fail("UNSUPPORTED", "worker", "there are no workers here");
+}
+
+/** A worker's own end. */
+export function parentEndpoint(): Endpoint {
+  const port = inNode() ? builtin("node:worker_threads").parentPort : null;
+  if (port !== null) {
+    return {
+      post: (message, transfer = []) => port.postMessage(message, transfer),
+      listen: (onMessage) => port.on("message", (message) => onMessage(message as never)),
+      close: nothing,
+      hold: nothing,
+    };
+  }
+  const scope = globalThis as unknown as DedicatedScope;
+  return {
+    post: (message, transfer = []) => scope.postMessage(message, transfer),
+    listen(onMessage) {
+      scope.onmessage = (event) => onMessage(event.data as never);
+    },
+    close: () => scope.close(),
+    hold: nothing,
+  };
+}
+
+interface DedicatedScope {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  onmessage: (event: MessageEvent) => void;
+  close(): void;
+}
+
+/** Two ends on this thread; messages are handed over, not copied, and arrive later as from a worker. */
+export function localPair(): [Endpoint, Endpoint] {
+  const receivers: (((message: never) => void) | undefined)[] = [undefined, undefined];
+  let open = true;
+  const end = (other: number): Endpoint => ({
+    post(message) {
+      queueMicrotask(() => open && receivers[other]?.(message as never));
+    },
+    listen(onMessage) {
+      receivers[1 - other] = onMessage;
+    },
+    close() {
+      open = false;
+    },
+    hold: nothing,
+  });
+  return [end(1), end(0)];
+}

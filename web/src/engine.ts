@@ -1,0 +1,237 @@
+/* A model on an engine, wherever that engine lives (a worker or the calling thread): choose a build, plan on a throw-away
+   instance, make memory of the right size, start threads, feed the bytes, run calls one after the other. */
+import { Pace } from "./breathe.ts";
+import { CHUNK, type ByteSource } from "./bytes.ts";
+import { choose, type Choice } from "./choose.ts";
+import { compileModule } from "./compile.ts";
+import { fail } from "./errors.ts";
+import { Instance } from "./instance.ts";
+import { makeMemory, scoutMemory, type Made } from "./memory.ts";
+import { moduleFacts } from "./place.ts";
+import type { Call, CallResult, WireOptions } from "./protocol.ts";
+import { Runner, type Stop } from "./session.ts";
+import { Helpers } from "./threads.ts";
+import type { ModelInfo, Progress } from "./types.ts";
+
+const SIMD_BACKEND = 0;
+const DOTS = ["i16", "u8s8", "s8s8"] as const;
+/* Beside weights and activations: header, tables, resizer, buffers that carry chunks and pictures. */
+const MARGIN = 6 << 20;
+const PROGRESS_MS = 50;
+
+type Described = Omit<ModelInfo, "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "ms"> & {
+  weightBytes: number;
+  activationBytes: number;
+};
+
+interface Plan {
+  described: Described;
+  planned: number;
+  made: Made;
+}
+
+export class Engine {
+  private instance: Instance | undefined;
+  private helpers: Helpers | undefined;
+  private runner: Runner | undefined;
+  private loaded = 0;
+  private readonly began = performance.now();
+  private lastReport = 0;
+  private readonly pace: Pace;
+  private readonly ms = { compile: 0, plan: 0, load: 0 };
+
+  private constructor(
+    private readonly options: WireOptions,
+    private readonly inWorker: boolean,
+    private readonly report: (progress: Progress) => void,
+    private readonly stop: Stop,
+  ) {
+    this.pace = new Pace(this.slice);
+  }
+
+  /** Shorter where a page's own thread is used: a frame has 16 ms. */
+  private get slice(): number {
+    return this.inWorker ? 24 : 8;
+  }
+
+  static async open(
+    open: () => Promise<ByteSource>,
+    options: WireOptions,
+    inWorker: boolean,
+    report: (progress: Progress) => void,
+    stop: Stop,
+  ): Promise<{ engine: Engine; info: ModelInfo }> {
+    const engine = new Engine(options, inWorker, report, stop);
+    try {
+      return { engine, info: await engine.load(open) };
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+  }
+
+  private async load(open: () => Promise<ByteSource>): Promise<ModelInfo> {
+    const choice = choose({ build: this.options.build, threads: this.options.threads, inWorker: this.inWorker });
+    this.report({ phase: "compile", loaded: 0, total: 0 });
+    // The module and the model's first bytes are under way at the same time.
+    const compiling = compileModule(this.options.workerUrl, choice.module);
+    const opening = open();
+    opening.catch(() => undefined); // if compiling fails first, that is what is reported
+    const module = await compiling;
+    this.ms.compile = performance.now() - this.began;
+    const source = await opening;
+    const plan = await this.feed(source, module, choice);
+    const threads = await this.startedThreads(choice);
+    this.runner = new Runner(this.engine, plan.described, this.slice);
+    this.ms.load = performance.now() - this.began;
+    this.report({ phase: "ready", loaded: this.loaded, total: this.loaded });
+    return this.info(plan, choice, threads);
+  }
+
+  private get engine(): Instance {
+    if (this.instance === undefined) {
+      throw fail("STATE", "engine", "the model is not loaded");
+    }
+    return this.instance;
+  }
+
+  // ---- bytes ----
+
+  private async feed(source: ByteSource, module: WebAssembly.Module, choice: Choice): Promise<Plan> {
+    const shared = choice.threads > 1;
+    const pages = moduleFacts(choice.module).pages;
+    let scout: Instance | undefined = await Instance.create(module, scoutMemory(pages, shared));
+    this.openModel(scout, source, 1, true);
+    let header: Uint8Array[] = [];
+    let plan: Plan | undefined;
+    for await (const chunk of source.chunks) {
+      if (scout !== undefined) {
+        header.push(chunk.slice()); // once more, for the real instance
+        await this.take(scout, chunk);
+        if (scout.exports.wf_has_header() !== 0) {
+          plan = this.plan(scout, pages, shared);
+          scout = undefined;
+          await this.begin(module, plan, source, choice);
+          for (const piece of header) {
+            await this.take(this.engine, piece);
+          }
+          header = [];
+        }
+      } else {
+        await this.take(this.engine, chunk);
+      }
+      this.loaded += chunk.length;
+      this.reportDownload(plan?.described.fileBytes ?? source.total);
+      this.throwIfStopped();
+    }
+    this.reportDownload(this.loaded, true);
+    const last = this.instance ?? scout;
+    last?.check(last.exports.wf_finish());
+    if (plan === undefined) {
+      throw fail("TRUNCATED", source.name, `${source.name} ends inside its header; download it again`);
+    }
+    return plan;
+  }
+
+  private openModel(instance: Instance, source: ByteSource, threads: number, planOnly: boolean): void {
+    const name = instance.putText(source.name.length > 90 ? (source.name.split("/").pop() ?? source.name) : source.name);
+    const int8 = this.options.activations === "int8" ? 1 : 0;
+    instance.check(instance.exports.wf_open(SIMD_BACKEND, threads, int8, name, source.exact ? source.total : 0, planOnly ? 1 : 0));
+  }
+
+  private async take(instance: Instance, chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length; at += CHUNK) {
+      const piece = chunk.subarray(at, at + CHUNK);
+      instance.check(instance.exports.wf_feed(instance.put(piece), piece.length));
+      await this.pace.step();
+    }
+  }
+
+  private plan(scout: Instance, pages: number, shared: boolean): Plan {
+    const before = performance.now();
+    const described = JSON.parse(scout.text(scout.must(scout.exports.wf_describe()))) as Described;
+    const planned = scout.exports.wf_planned_bytes() + MARGIN;
+    this.report({ phase: "plan", loaded: this.loaded, total: described.fileBytes });
+    const made = makeMemory(pages, planned, shared, this.options.memoryLimit);
+    this.ms.plan = performance.now() - before;
+    return { described, planned, made };
+  }
+
+  private async begin(module: WebAssembly.Module, plan: Plan, source: ByteSource, choice: Choice): Promise<void> {
+    this.instance = await Instance.create(module, plan.made.memory);
+    this.openModel(this.instance, source, choice.threads, false);
+    if (choice.threads > 1) {
+      this.helpers = new Helpers(this.instance, module, choice.threads, this.options.startUrl);
+    }
+  }
+
+  private reportDownload(total: number, certainly = false): void {
+    const now = performance.now();
+    if (now - this.lastReport < PROGRESS_MS && !certainly) {
+      return;
+    }
+    this.lastReport = now;
+    const seconds = (now - this.began) / 1000;
+    const secondsLeft = total > 0 && seconds > 0.2 ? (Math.max(0, total - this.loaded) / this.loaded) * seconds : undefined;
+    this.report({ phase: "download", loaded: this.loaded, total, ...(secondsLeft !== undefined && { secondsLeft }) });
+  }
+
+  private throwIfStopped(): void {
+    if (this.stop.stopped) {
+      throw fail("STATE", "load", "the model was freed while it was loading");
+    }
+  }
+
+  // ---- after loading ----
+
+  private async startedThreads(choice: Choice): Promise<number> {
+    if (this.helpers === undefined) {
+      return 1;
+    }
+    const { threads, failure } = await this.helpers.ready();
+    if (failure !== "") {
+      choice.reasons.push(`Only ${threads} of ${choice.threads} threads run: ${failure}.`);
+    }
+    return threads;
+  }
+
+  private info(plan: Plan, choice: Choice, threads: number): ModelInfo {
+    const { weightBytes, activationBytes, ...described } = plan.described;
+    const { exports, memory } = this.engine;
+    return {
+      ...described,
+      build: choice.build,
+      threads,
+      reason: [...choice.reasons, ...this.options.notes].join(" "),
+      worker: this.inWorker,
+      dot: DOTS[exports.wf_dot()] ?? "i16",
+      memory: {
+        weights: weightBytes,
+        activations: activationBytes,
+        planned: plan.planned,
+        maximum: plan.made.maximum,
+        peak: memory.buffer.byteLength,
+        heap: exports.wf_heap(1),
+      },
+      ms: this.ms,
+    };
+  }
+
+  async call(call: Call, stop: Stop): Promise<CallResult> {
+    if (this.runner === undefined) {
+      throw fail("STATE", "engine", "the model is not loaded");
+    }
+    return this.runner.call(call, stop);
+  }
+
+  /** The engine's whole memory, the highest use within it, and how often it has asked for memory. */
+  memory(): { peak: number; heap: number; allocations: number } {
+    const { exports, memory } = this.engine;
+    return { peak: memory.buffer.byteLength, heap: exports.wf_heap(1), allocations: exports.wf_heap(2) };
+  }
+
+  close(): void {
+    this.helpers?.close();
+    this.helpers = this.runner = this.instance = undefined;
+  }
+}

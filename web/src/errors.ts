@@ -1,0 +1,49 @@
+/* Errors as classes: one for each line of src/base/errors.def, all of them WfError. They cross the border
+   between worker and page as plain objects and are made whole again on the other side. */
+import { WfError } from "./error.ts";
+import { errorClasses, errorNames } from "./codes.gen.ts";
+
+export { WfError };
+export * from "./errors.gen.ts";
+
+export type ErrorCode = (typeof errorNames)[number];
+
+export function fail(code: ErrorCode, where: string, message: string, offset = -1): WfError {
+  return new errorClasses[code](code, where, offset, message);
+}
+
+export function abortError(): DOMException {
+  return new DOMException("The call was stopped by its AbortSignal.", "AbortError");
+}
+
+/** What an AbortSignal rejects with: its own reason where it gives one. */
+export function abortReason(signal: AbortSignal): unknown {
+  const reason: unknown = signal.reason;
+  return reason instanceof DOMException && reason.name === "AbortError" ? abortError() : (reason ?? abortError());
+}
+
+export interface WireError {
+  code: string;
+  where: string;
+  offset: number;
+  message: string;
+}
+
+export function toWire(error: unknown): WireError {
+  if (error instanceof WfError) {
+    return { code: error.code, where: error.where, offset: error.offset, message: error.message };
+  }
+  if (error instanceof DOMException && error.name === "AbortError") {
+    return { code: "ABORTED", where: "", offset: -1, message: error.message };
+  }
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { code: "STATE", where: "engine", offset: -1, message: `the engine stopped unexpectedly (${text}); load the model again` };
+}
+
+export function fromWire(wire: WireError): Error {
+  if (wire.code === "ABORTED") {
+    return abortError();
+  }
+  const code = errorNames.find((name) => name === wire.code) ?? "STATE";
+  return fail(code, wire.where, wire.message, wire.offset);
+}

@@ -1,0 +1,14 @@
+/* The ES module: import { load } from "wasmformer". For pages, workers and Node. */
+import { createApi } from "./api.ts";
+import type { Wasmformer } from "./types.ts";
+
+// Written out in full, so that bundlers see the file and take it along.
+const wasmformer: Wasmformer = createApi(new URL("./wasmformer.worker.mjs", import.meta.url).href);
+
+export default wasmformer;
+export const load: Wasmformer["load"] = wasmformer.load;
+export const support: Wasmformer["support"] = wasmformer.support;
+export const version: string = wasmformer.version;
+export * from "./errors.gen.ts";
+export { WfError } from "./error.ts";
+export type * from "./types.ts";

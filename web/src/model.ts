@@ -1,0 +1,105 @@
+/* A loaded model as the page sees it: checks arguments, captures pictures, queues calls, keeps the figures in `info` fresh. */
+import type { Connection } from "./connect.ts";
+import { fail } from "./errors.ts";
+import { capture } from "./images.ts";
+import type { FromEngine } from "./protocol.ts";
+import { CallQueue } from "./queue.ts";
+import type { ClassifyOptions, ClassScore, ImageInput, Model, ModelInfo, RunInput, RunOptions, Tensor } from "./types.ts";
+
+const MAX_TENSOR = 0x7fffffff;
+
+export class LoadedModel implements Model {
+  private readonly queue: CallQueue;
+
+  constructor(
+    private readonly connection: Connection,
+    readonly info: ModelInfo,
+  ) {
+    this.queue = new CallQueue(connection);
+    connection.onMessage = (message) => this.receive(message);
+    connection.onFailure = (why) => this.end(`the worker ended unexpectedly (${why}); load the model again`);
+    connection.end.hold(false);
+    // Where `using` is known, models work with it.
+    if (typeof Symbol.dispose === "symbol") {
+      Object.defineProperty(this, Symbol.dispose, { value: () => this.free() });
+    }
+  }
+
+  declare [Symbol.dispose]: () => void;
+
+  private receive(message: FromEngine): void {
+    if (message.type === "result") {
+      this.info.memory.peak = message.peak;
+      this.info.memory.heap = message.heap;
+    }
+    if (message.type === "result" || message.type === "error") {
+      this.queue.receive(message);
+    }
+  }
+
+  classify(image: ImageInput, options?: ClassifyOptions): Promise<ClassScore[]>;
+  classify(images: readonly ImageInput[], options?: ClassifyOptions): Promise<ClassScore[][]>;
+  async classify(input: ImageInput | readonly ImageInput[], options: ClassifyOptions = {}): Promise<ClassScore[] | ClassScore[][]> {
+    const { topk = 5, raw = false, signal } = options;
+    if (!Number.isInteger(topk) || topk < 1) {
+      throw fail("ARGUMENT", "topk", `topk must be a whole number of at least 1, not ${topk}`);
+    }
+    const list = Array.isArray(input) ? (input as readonly ImageInput[]) : [input as ImageInput];
+    if (list.length === 0) {
+      return [];
+    }
+    const captured = list.map(capture);
+    const result = await this.queue.add(async () => {
+      const images = await Promise.all(captured.map((get) => get()));
+      const transfer = images.map((image) => (image.kind === "bitmap" ? image.bitmap : image.data.buffer) as Transferable);
+      return { call: { kind: "classify", images, topk: Math.min(topk, MAX_TENSOR), raw }, transfer };
+    }, signal);
+    const classes = result.kind === "classify" ? result.classes : [];
+    return Array.isArray(input) ? classes : (classes[0] ?? []);
+  }
+
+  async run(inputs: Record<string, RunInput>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
+    const [name, data, shape] = this.theInput(inputs);
+    const { taps = [], signal } = options;
+    const wanted = taps === "all" ? ["all"] : [...taps];
+    if (wanted.some((tap) => typeof tap !== "string" || tap === "" || tap.includes("\n"))) {
+      throw fail("ARGUMENT", "taps", 'taps must be a list of names, or "all"');
+    }
+    const result = await this.queue.add(
+      async () => ({ call: { kind: "run", input: name, data, shape, taps: wanted }, transfer: [data.buffer as ArrayBuffer] }),
+      signal,
+    );
+    return result.kind === "run" ? result.outputs : {};
+  }
+
+  /** The model's one input, under its own name, "input", or "input/NAME"; its numbers are copied. */
+  private theInput(inputs: Record<string, RunInput>): [string, Float32Array, number[]] {
+    const own = this.info.input.name;
+    const known = [own, "input", `input/${own}`];
+    const [name] = Object.keys(inputs).filter((key) => known.includes(key));
+    const strange = Object.keys(inputs).find((key) => !known.includes(key));
+    const input = name !== undefined ? inputs[name] : undefined;
+    if (name === undefined || input === undefined || strange !== undefined) {
+      const what = strange !== undefined ? `there is no input "${strange}"` : "no input was given";
+      throw fail("ARGUMENT", strange ?? "input", `${what}; this model has one input, "${own}": run({${own}: {data, shape}})`);
+    }
+    const shape = [...input.shape];
+    if (shape.length !== 4 || shape.some((d) => !Number.isInteger(d) || d < 1)) {
+      throw fail("SHAPE", name, `the shape of "${name}" is [${shape.join(", ")}]; it must be [batch, channels, height, width], each at least 1`);
+    }
+    const elements = shape.reduce((a, b) => a * b, 1);
+    if (elements !== input.data.length || elements > MAX_TENSOR) {
+      throw fail("SHAPE", name, `"${name}" has ${input.data.length} numbers, but its shape [${shape.join(", ")}] means ${elements}`);
+    }
+    return [name, Float32Array.from(input.data), shape];
+  }
+
+  private end(why: string): void {
+    this.queue.end(fail("STATE", "model", why));
+    this.connection.close();
+  }
+
+  free(): void {
+    this.end("the model was freed (free was called); load it again");
+  }
+}

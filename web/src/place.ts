@@ -1,0 +1,36 @@
+/* Where the files of the package are, and what they must hold. The hashes and the smallest memory of each module are put in
+   at build time (build.mjs); the place is that of the script, noted when it was loaded. */
+
+export type ModuleName = "simd" | "simd-mt" | "relaxed" | "relaxed-mt";
+
+interface FileFacts {
+  /** "sha384-…" */
+  integrity: string;
+  /** Pages that the module's memory must have at least. */
+  pages: number;
+}
+
+declare const __WF_MODULES__: Record<ModuleName, FileFacts>;
+declare const __WF_WORKER_INTEGRITY__: string;
+declare const __WF_VERSION__: string;
+
+export const version = __WF_VERSION__;
+export const workerIntegrity = typeof __WF_WORKER_INTEGRITY__ === "string" ? __WF_WORKER_INTEGRITY__ : "";
+
+export function moduleFacts(name: ModuleName): FileFacts {
+  return __WF_MODULES__[name];
+}
+
+/** Address of a module, beside the worker file. */
+export function moduleUrl(workerUrl: string, name: ModuleName): string {
+  return new URL(`wasmformer-${name}.wasm`, workerUrl).href;
+}
+
+export function pageBase(): string | undefined {
+  return typeof document !== "undefined" ? document.baseURI : typeof location !== "undefined" ? location.href : undefined;
+}
+
+/** Absolute form of an address that a page gave. */
+export function absolute(url: string | URL): string {
+  return new URL(url, pageBase()).href;
+}

@@ -1,0 +1,65 @@
+/* What the page and the engine tell each other. The same messages go to a worker or, where none may start, to an engine on
+   the calling thread; so there is one path to test. */
+import type { WireError } from "./errors.ts";
+import type { ClassScore, ModelInfo, Progress, Tensor } from "./types.ts";
+
+/** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
+export type WireSource =
+  | { kind: "url"; url: string; credentials?: RequestCredentials }
+  | { kind: "file"; path: string }
+  | { kind: "blob"; blob: Blob; name: string }
+  | { kind: "pipe"; name: string; total: number; exact: boolean };
+
+export interface WireOptions {
+  /** The worker file; the .wasm files lie beside it. */
+  workerUrl: string;
+  /** What threads are started from: the same file, or a blob of it. */
+  startUrl: string;
+  build?: "relaxed" | "simd";
+  threads?: number;
+  activations: "int8" | "float";
+  memoryLimit?: number;
+  /** Why there is no worker, where there is none. */
+  notes: string[];
+}
+
+export type WireImage =
+  | { kind: "bitmap"; bitmap: ImageBitmap }
+  | { kind: "pixels"; data: Uint8Array | Uint8ClampedArray; width: number; height: number; channels: 3 | 4 };
+
+export type Call =
+  | { kind: "classify"; images: WireImage[]; topk: number; raw: boolean }
+  | { kind: "run"; input: string; data: Float32Array; shape: number[]; taps: string[] };
+
+export type CallResult =
+  | { kind: "classify"; classes: ClassScore[][] }
+  | { kind: "run"; outputs: Record<string, Tensor> };
+
+export type ToEngine =
+  | { type: "open"; source: WireSource; options: WireOptions }
+  | { type: "bytes"; bytes: Uint8Array }
+  | { type: "end" }
+  | { type: "broken"; error: WireError }
+  | { type: "call"; id: number; call: Call }
+  | { type: "abort"; id: number }
+  | HelperStart;
+
+export type FromEngine =
+  | { type: "hello" }
+  | { type: "up" }
+  | { type: "want" }
+  | { type: "progress"; progress: Progress }
+  | { type: "opened"; info: ModelInfo }
+  | { type: "refused"; error: WireError }
+  | { type: "result"; id: number; result: CallResult; peak: number; heap: number; allocations: number }
+  | { type: "error"; id: number; error: WireError };
+
+/** Makes a worker a thread of an engine: the module on the same memory, with a stack and TLS block of its own. */
+export interface HelperStart {
+  type: "helper";
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  index: number;
+  stackTop: number;
+  tls: number;
+}

@@ -1,0 +1,147 @@
+/* The engine's end of the conversation: opens the model that the first message names, then answers calls. Calls come one at
+   a time (the page queues them); an abort may come at any time and is seen between two steps. */
+import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { Engine } from "./engine.ts";
+import { abortError, fail, fromWire, toWire } from "./errors.ts";
+import { openUrl } from "./http.ts";
+import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
+import type { Stop } from "./session.ts";
+
+const CREDITS = 4; // chunks under way in a pipe
+
+/** Chunks that the page sends; each one consumed asks for another. */
+class Pipe {
+  private readonly queue: (Uint8Array | Error | undefined)[] = [];
+  private wake: (() => void) | undefined;
+
+  constructor(private readonly want: () => void) {}
+
+  /** undefined is the end. */
+  push(item: Uint8Array | Error | undefined): void {
+    this.queue.push(item);
+    this.wake?.();
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < CREDITS; i++) {
+      this.want();
+    }
+    for (;;) {
+      while (this.queue.length === 0) {
+        await new Promise<void>((resolve) => (this.wake = resolve));
+      }
+      const item = this.queue.shift();
+      if (item === undefined) {
+        return;
+      }
+      if (item instanceof Error) {
+        throw item;
+      }
+      yield item;
+      this.want();
+    }
+  }
+}
+
+export class Server {
+  private engine: Engine | undefined;
+  private pipe: Pipe | undefined;
+  private readonly stops = new Map<number, Stop>();
+  private readonly loading: Stop = { stopped: false };
+
+  constructor(
+    private readonly end: Endpoint,
+    private readonly inWorker: boolean,
+  ) {}
+
+  receive(message: ToEngine): void {
+    switch (message.type) {
+      case "open":
+        void this.open(message);
+        break;
+      case "bytes":
+        this.pipe?.push(message.bytes);
+        break;
+      case "end":
+        this.pipe?.push(undefined);
+        break;
+      case "broken":
+        this.pipe?.push(fromWire(message.error));
+        break;
+      case "call":
+        void this.call(message);
+        break;
+      case "abort": {
+        const stop = this.stops.get(message.id);
+        if (stop !== undefined) {
+          stop.stopped = true;
+        }
+        break;
+      }
+      case "helper":
+        break;
+    }
+  }
+
+  /** On the calling thread there is no worker to end; this stops what is going on and lets the memory go. */
+  close(): void {
+    this.loading.stopped = true;
+    this.stops.forEach((stop) => (stop.stopped = true));
+    this.pipe?.push(abortError());
+    this.engine?.close();
+    this.engine = undefined;
+  }
+
+  private post(message: FromEngine, transfer: Transferable[] = []): void {
+    this.end.post(message, transfer);
+  }
+
+  private async open({ source, options }: ToEngine & { type: "open" }): Promise<void> {
+    try {
+      const report = (progress: FromEngine & { type: "progress" }): void => this.post(progress);
+      const { engine, info } = await Engine.open(
+        () => this.bytes(source),
+        options,
+        this.inWorker,
+        (progress) => report({ type: "progress", progress }),
+        this.loading,
+      );
+      this.engine = engine;
+      this.post({ type: "opened", info });
+    } catch (error) {
+      this.post({ type: "refused", error: toWire(error) });
+    }
+  }
+
+  private async bytes(source: WireSource): Promise<ByteSource> {
+    switch (source.kind) {
+      case "url":
+        return openUrl(source.url, fetch, source.credentials !== undefined ? { credentials: source.credentials } : {});
+      case "file":
+        return openFile(source.path);
+      case "blob":
+        return { name: source.name, total: source.blob.size, exact: true, chunks: ofBlob(source.blob, source.name) };
+      case "pipe":
+        this.pipe = new Pipe(() => this.post({ type: "want" }));
+        return { name: source.name, total: source.total, exact: source.exact, chunks: this.pipe.chunks() };
+    }
+  }
+
+  private async call({ id, call }: ToEngine & { type: "call" }): Promise<void> {
+    const stop: Stop = { stopped: false };
+    this.stops.set(id, stop);
+    try {
+      if (this.engine === undefined) {
+        throw fail("STATE", "engine", "the model is not loaded");
+      }
+      const result = await this.engine.call(call, stop);
+      const buffers = result.kind === "run" ? Object.values(result.outputs).map((t) => t.data.buffer as ArrayBuffer) : [];
+      this.post({ type: "result", id, result, ...this.engine.memory() }, buffers);
+    } catch (error) {
+      this.post({ type: "error", id, error: toWire(error) });
+    } finally {
+      this.stops.delete(id);
+    }
+  }
+}

@@ -1,0 +1,172 @@
+/* Runs on an engine instance: input in, steps until done, outputs out. A step is cut short after `slice` milliseconds'
+   worth of work, so that messages (an abort) and, on a page's own thread, clicks and frames get in between. */
+import { breathe, Pace } from "./breathe.ts";
+import { abortError, fail, WfError } from "./errors.ts";
+import type { Instance } from "./instance.ts";
+import { strips } from "./pixels.ts";
+import type { Call, CallResult, WireImage } from "./protocol.ts";
+import type { ClassScore, ModelInfo, Tensor } from "./types.ts";
+
+export interface Stop {
+  stopped: boolean;
+}
+
+const DONE = 0;
+const NEEDS_BYTES = 1;
+
+export class Runner {
+  private budget = 4e6; // multiply-adds; adapted to `slice` after the first step
+  private readonly main: number;
+
+  constructor(
+    private readonly instance: Instance,
+    private readonly info: Pick<ModelInfo, "input" | "image" | "labels">,
+    private readonly slice: number,
+  ) {
+    this.main = instance.must(instance.exports.wf_session(instance.putText("")));
+    this.prepare(this.main, 1, info.input.height, info.input.width); // memory for a run is there before "ready" is said
+  }
+
+  async call(call: Call, stop: Stop): Promise<CallResult> {
+    if (call.kind === "classify") {
+      return { kind: "classify", classes: await this.classify(call.images, call.topk, call.raw, stop) };
+    }
+    return { kind: "run", outputs: await this.numbers(call, stop) };
+  }
+
+  private prepare(session: number, n: number, h: number, w: number): void {
+    this.instance.check(this.instance.exports.wf_prepare(session, n, h, w));
+  }
+
+  private async steps(session: number, stop: Stop): Promise<void> {
+    const { exports } = this.instance;
+    this.instance.check(exports.wf_start(session));
+    for (;;) {
+      const before = performance.now();
+      const progress = exports.wf_step(session, this.budget);
+      if (progress === DONE) {
+        return;
+      }
+      if (progress < 0) {
+        throw this.instance.error();
+      }
+      if (progress === NEEDS_BYTES) {
+        throw fail("STATE", "run", "the model has not arrived completely");
+      }
+      const ratio = this.slice / Math.max(performance.now() - before, 0.05);
+      this.budget = Math.max(1e5, Math.min(1e12, this.budget * Math.min(4, Math.max(0.25, ratio))));
+      await breathe();
+      if (stop.stopped) {
+        throw abortError();
+      }
+    }
+  }
+
+  // ---- numbers ----
+
+  private async numbers(call: Call & { kind: "run" }, stop: Stop): Promise<Record<string, Tensor>> {
+    const { instance } = this;
+    const [n = 0, c = 0, h = 0, w = 0] = call.shape;
+    if (c !== this.info.input.channels) {
+      throw fail("SHAPE", call.input, `the input has ${c} channels, but the model reads ${this.info.input.channels} (shape is [batch, channels, height, width])`);
+    }
+    const session = call.taps.length > 0 ? instance.must(instance.exports.wf_session(instance.putText(call.taps.join("\n")))) : this.main;
+    try {
+      this.prepare(session, n, h, w);
+      instance.floats(instance.exports.wf_input(session), call.data.length).set(call.data);
+      await this.steps(session, stop);
+      return this.outputs(session);
+    } finally {
+      if (session !== this.main) {
+        instance.exports.wf_session_free(session);
+      }
+    }
+  }
+
+  private outputs(session: number): Record<string, Tensor> {
+    const outputs: Record<string, Tensor> = {};
+    for (let i = 0; i < this.instance.exports.wf_outputs(session); i++) {
+      const { name, isTap, shape } = this.describe(session, i);
+      const elements = shape.reduce((a, b) => a * b, 1);
+      const pointer = this.instance.must(this.instance.exports.wf_output_read(session, i));
+      outputs[isTap ? `act/${name}` : name] = { data: this.instance.floats(pointer, elements).slice(), shape };
+    }
+    return outputs;
+  }
+
+  private describe(session: number, index: number): { name: string; isTap: boolean; shape: number[] } {
+    const words = this.instance.words(this.instance.must(this.instance.exports.wf_output(session, index)), 7);
+    const [name = 0, isTap = 0, dims = 0, ...shape] = words;
+    return { name: this.instance.text(name), isTap: isTap !== 0, shape: shape.slice(0, dims) };
+  }
+
+  // ---- pictures ----
+
+  /** A batch that memory cannot hold at once is computed in halves: a picture's result does not depend on its neighbours. */
+  private async classify(images: WireImage[], topk: number, raw: boolean, stop: Stop): Promise<ClassScore[][]> {
+    const { image } = this.info;
+    try {
+      this.prepare(this.main, images.length, image?.height ?? this.info.input.height, image?.width ?? this.info.input.width);
+    } catch (error) {
+      if (images.length > 1 && error instanceof WfError && error.code === "MEMORY") {
+        const half = images.length >> 1;
+        const first = await this.classify(images.slice(0, half), topk, raw, stop);
+        return first.concat(await this.classify(images.slice(half), topk, raw, stop));
+      }
+      throw error;
+    }
+    const { shape } = this.describe(this.main, 0);
+    if (this.instance.exports.wf_outputs(this.main) !== 1 || shape.length !== 2) {
+      throw fail("UNSUPPORTED", "classify", "the model gives feature maps, not classes; use run and read its outputs");
+    }
+    const pace = new Pace(this.slice);
+    for (const [index, picture] of images.entries()) {
+      await this.picture(picture, index, pace, stop);
+    }
+    await this.steps(this.main, stop);
+    return this.best(images.length, shape[1] ?? 0, topk, raw);
+  }
+
+  private async picture(picture: WireImage, index: number, pace: Pace, stop: Stop): Promise<void> {
+    const { exports } = this.instance;
+    const { width, height } = picture.kind === "bitmap" ? picture.bitmap : picture;
+    this.instance.check(exports.wf_image_begin(this.main, index, width, height));
+    const rows = picture.kind === "bitmap" ? strips(picture.bitmap) : bands(picture.data, width * picture.channels);
+    const channels = picture.kind === "bitmap" ? 4 : picture.channels;
+    for (const strip of rows) {
+      this.instance.check(exports.wf_image_rows(this.instance.put(strip.data), channels, width * channels, strip.rows));
+      await pace.step();
+      if (stop.stopped) {
+        throw abortError();
+      }
+    }
+    this.instance.check(exports.wf_image_end(this.main, index));
+    if (picture.kind === "bitmap") {
+      picture.bitmap.close();
+    }
+  }
+
+  private best(images: number, classes: number, topk: number, raw: boolean): ClassScore[][] {
+    const { instance } = this;
+    const logits = instance.must(instance.exports.wf_output_read(this.main, 0));
+    return Array.from({ length: images }, (_, i) => {
+      const pointer = instance.must(instance.exports.wf_top(logits + i * classes * 4, classes, topk, raw ? 1 : 0));
+      const count = instance.words(pointer, 1)[0] ?? 0;
+      const pairs = instance.words(pointer + 4, count * 2);
+      const scores = instance.floats(pointer + 4, count * 2);
+      return Array.from({ length: count }, (__, j) => {
+        const index = pairs[2 * j] ?? 0;
+        return { index, label: this.info.labels[index] ?? `class_${index}`, score: scores[2 * j + 1] ?? 0 };
+      });
+    });
+  }
+}
+
+function* bands(data: Uint8Array | Uint8ClampedArray, stride: number): Generator<{ data: Uint8Array | Uint8ClampedArray; rows: number }> {
+  const height = data.length / stride;
+  const most = Math.max(1, Math.floor((1 << 20) / stride));
+  for (let y = 0; y < height; y += most) {
+    const rows = Math.min(most, height - y);
+    yield { data: data.subarray(y * stride, (y + rows) * stride), rows };
+  }
+}

@@ -1,0 +1,176 @@
+/* The public types: what load takes, what a model offers. Everything here goes into wasmformer.d.ts. */
+
+/** Where a model comes from. A string is a URL; in Node it may also be a file path. */
+export type ModelSource =
+  | string
+  | URL
+  | Blob
+  | ArrayBuffer
+  | ArrayBufferView
+  | Response
+  | ReadableStream<Uint8Array>;
+
+/** Raw pixels, top to bottom, three (RGB) or four (RGBA, alpha ignored) bytes each. */
+export interface Pixels {
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+}
+
+/** Anything a page has pictures in. A string or URL is fetched. In Node: {@link Pixels}. */
+export type ImageInput =
+  | string
+  | URL
+  | Blob
+  | ImageBitmap
+  | ImageData
+  | HTMLImageElement
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | HTMLVideoElement
+  | VideoFrame
+  | Pixels;
+
+export interface Progress {
+  /** "download" repeats while bytes arrive; "compile" and "plan" are short; "ready" comes once, last. */
+  phase: "compile" | "download" | "plan" | "ready";
+  /** Bytes of the model file so far. */
+  loaded: number;
+  /** Bytes of the whole file; 0 while unknown. */
+  total: number;
+  /** Estimate for the download; undefined while unknown. */
+  secondsLeft?: number;
+}
+
+export interface LoadOptions {
+  onProgress?: (progress: Progress) => void;
+  /** Stops the load; the promise rejects with an AbortError. */
+  signal?: AbortSignal;
+  /** Threads that compute, this model's worker included. Default: as many as there are cores, at most 4. */
+  threads?: number;
+  /** Default: "relaxed" where the browser has relaxed SIMD. */
+  build?: "relaxed" | "simd";
+  /** false: compute on the calling thread, in slices. A URL: the worker file, where it is not beside the script. */
+  worker?: boolean | string | URL;
+  /** Used in place of the global fetch for a model given as URL. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  credentials?: RequestCredentials;
+  /** How rows meet 8-bit weights: quantized to int8 (default, fast) or kept as floats (closer to the float model). */
+  activations?: "int8" | "float";
+  /** Bytes that the engine may take. A model that needs more is refused before its weights are downloaded. */
+  memoryLimit?: number;
+}
+
+export interface CallOptions {
+  /** Takes the call out of the queue, or stops it; the promise rejects with an AbortError. */
+  signal?: AbortSignal;
+}
+
+export interface ClassifyOptions extends CallOptions {
+  /** How many classes to return. Default 5. */
+  topk?: number;
+  /** Scores are logits instead of softmax probabilities. */
+  raw?: boolean;
+}
+
+export interface ClassScore {
+  index: number;
+  label: string;
+  score: number;
+}
+
+export interface RunInput {
+  data: ArrayLike<number>;
+  /** In the source framework's order: [batch, channels, height, width]. */
+  shape: readonly number[];
+}
+
+export interface RunOptions extends CallOptions {
+  /** Names of intermediate results to return too (see {@link ModelInfo.taps}), or "all". */
+  taps?: readonly string[] | "all";
+}
+
+export interface Tensor {
+  data: Float32Array;
+  shape: number[];
+}
+
+export interface ModelInfo {
+  architecture: string;
+  name?: string;
+  license?: string;
+  source?: string;
+  /** Weight type of the file ("f32", "f16", "q8_0"). */
+  type?: string;
+  parameters: number;
+  fileBytes: number;
+  /** Multiply-adds of one picture of the recommended size. */
+  multiplyAdds: number;
+  input: { name: string; channels: number; height: number; width: number };
+  /** How pictures become the input; absent when the file does not say. */
+  image?: { width: number; height: number; cropPct: number; resample: string; mean: number[]; std: number[] };
+  labels: string[];
+  taps: string[];
+  metadata: Record<string, unknown>;
+  tensors: { name: string; type: string; dims: number[]; bytes: number }[];
+  build: "relaxed" | "simd";
+  threads: number;
+  /** Why this build and this number of threads, in sentences. */
+  reason: string;
+  /** True when the engine runs in a worker, false when it runs in slices on the thread that called load. */
+  worker: boolean;
+  /** How 8-bit products are computed here: by plain SIMD, or the relaxed dot as this CPU lowers it. */
+  dot: "i16" | "u8s8" | "s8s8";
+  /** Bytes. `peak` is the engine's whole memory now, which never shrinks; `heap` the highest use within it. */
+  memory: { weights: number; activations: number; planned: number; maximum: number; peak: number; heap: number };
+  /** Milliseconds spent on starting. */
+  ms: { compile: number; plan: number; load: number };
+}
+
+export interface Model {
+  readonly info: ModelInfo;
+  /**
+   * The most likely classes, best first.
+   * @example
+   * for (const { label, score } of await model.classify(photo, { topk: 3 })) console.log(label, score);
+   */
+  classify(image: ImageInput, options?: ClassifyOptions): Promise<ClassScore[]>;
+  /** A batch: one list for each picture. */
+  classify(images: readonly ImageInput[], options?: ClassifyOptions): Promise<ClassScore[][]>;
+  /**
+   * Numbers in, named numbers out.
+   * @example
+   * const { output } = await model.run({ input: { data: pixels, shape: [1, 3, 224, 224] } });
+   */
+  run(inputs: Record<string, RunInput>, options?: RunOptions): Promise<Record<string, Tensor>>;
+  /** Ends the worker and gives all memory back. Calls still waiting are rejected. */
+  free(): void;
+  [Symbol.dispose](): void;
+}
+
+export interface Support {
+  simd: boolean;
+  relaxed: boolean;
+  threads: boolean;
+  crossOriginIsolated: boolean;
+  worker: boolean;
+  cores: number;
+  /** What load would choose now; null where nothing runs. */
+  choice: { build: "relaxed" | "simd"; threads: number } | null;
+  /** One entry for each thing that is not there: why, and how to get it. */
+  missing: { feature: "simd" | "relaxed" | "threads" | "worker"; reason: string }[];
+}
+
+export interface Wasmformer {
+  /**
+   * Loads a model and makes it ready to run.
+   * @example
+   * const model = await wasmformer.load("poolformer.gguf", { onProgress: (p) => bar(p.loaded / p.total) });
+   */
+  load(source: ModelSource, options?: LoadOptions): Promise<Model>;
+  /** What this browser offers, what load would choose, and why. */
+  support(): Support;
+  readonly version: string;
+  /** Where wasmformer.worker.mjs is, if not beside the script. The .wasm files lie beside it. */
+  workerUrl: string | undefined;
+}
