@@ -18,8 +18,12 @@ void wf_q8_0_decode(const void *src, float *dst, size_t k) {
 
 static float absolute(float x) { return x < 0 ? -x : x; }
 
-/* Half away from zero, exact for |x| < 2^22 (here |x| <= 127). */
+/* Half away from zero, exact for |x| <= 127. What is beyond becomes 0: NaN and infinite weights, and blocks so small that
+   1/d overflows, whose scale is 0 anyway. */
 static int round_away(float x) {
+    if (!(x > -128.0f && x < 128.0f)) {
+        return 0;
+    }
     int whole = (int)x;
     float rest = x - (float)whole;
     return rest >= 0.5f ? whole + 1 : rest <= -0.5f ? whole - 1 : whole;
