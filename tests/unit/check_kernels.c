@@ -5,12 +5,13 @@
    alone. Needs no files and no arguments, so it runs natively, under WASI and in a page alike.
 
    Tolerances (relative L2 over a tensor; u = 2⁻²⁴ = 6e-8 is half an ulp):
-     exact ops     residual, add_table, transpose: one or two roundings, 1e-7
-     sums          scalar against double: a float sum of k random terms errs by about u·√k/2 of its
-   size; k ≤ 1620: 1.5e-6 simd          against scalar: both errors, where the orders differ: 2e-6
-     int8          scalar and simd round a row to the same integers, what remains are the float
-   sums: as above. Scalar against double too: the grid is chosen in float in both norms inputs have
-   mean 3 and deviation 0.6, so the mean's own rounding costs 5u: 1e-6 */
+     residual, add_table, transpose   one or two roundings: 1e-7
+     scalar against double            a float sum of k random terms errs by about u·√k/2 of its
+                                      size, k ≤ 1620: 1.5e-6. With int8 rows too: both choose the
+                                      same integers, in float
+     simd against scalar              two such errors where the orders of summation differ: 2e-6.
+                                      With int8 rows the fast sum is the exact one of the two
+   The inputs of norms have mean 3 and deviation 0.6, so a mean that keeps too few digits shows. */
 #include <time.h>
 
 #include "base/simd.h"
@@ -62,7 +63,7 @@ static wf_shape rows_shape(uint32_t n, uint32_t h, uint32_t w, uint32_t c) {
 static kc_weight vector(uint32_t k) { return (kc_weight){1, k, WF_PACK_VECTOR}; }
 
 /* The i-th of the awkward shapes, with batches of 1 to 3 and every combination of up to three
- * optional parts in turn. */
+   optional parts in turn. */
 typedef struct awkward {
     wf_shape in;
     uint32_t parts; /* bits: which optional parts are there */
@@ -84,7 +85,7 @@ static void epilogue(kc_spec *s, wf_shape out, uint32_t parts) {
 }
 
 /* out channels · k per row are kept below a budget, so that the double twin ends in time under
- * sanitizers too. */
+   sanitizers too. */
 static uint32_t output_channels(uint32_t turn, uint64_t products) {
     uint32_t co = channels[(turn * 3 + 4) % CHANNELS];
     return products * co > 4000000 ? 33 : co;
@@ -99,7 +100,7 @@ static kc_spec linear_spec(const awkward *a, wf_dtype type, bool int8_rows) {
 }
 
 /* Kernel, stride, padding: PoolFormer's stem and down-sampling, patch embeddings, an oblong one, 1
- * × 1. */
+   × 1. */
 static const uint32_t convolutions[][6] = {
     {7, 7, 4, 4, 2, 2}, {3, 3, 2, 2, 1, 1}, {3, 3, 1, 1, 1, 1},
     {4, 4, 4, 4, 0, 0}, {1, 3, 1, 2, 0, 1}, {1, 1, 1, 1, 0, 0},
@@ -121,8 +122,8 @@ static kc_spec conv2d_spec(const awkward *a, wf_dtype type, bool int8_rows) {
     if (a->in.h + 2 * k[4] < k[0] || a->in.w + 2 * k[5] < k[1]) {
         return s;
     }
-    wf_shape out = {a->in.n, (a->in.h + 2 * k[4] - k[0]) / k[2] + 1,
-                    (a->in.w + 2 * k[5] - k[1]) / k[3] + 1, 0, WF_LAYOUT_ROWS};
+    wf_shape out = {a->in.n, (a->in.h + 2 * k[4] - k[0]) / k[2] + 1, (a->in.w + 2 * k[5] - k[1]) / k[3] + 1,
+                    0, WF_LAYOUT_ROWS};
     uint32_t width = k[0] * k[1] * a->in.c;
     out.c = output_channels(a->turn, (uint64_t)wf_shape_rows(&out) * width);
     s.w[0] = (kc_weight){out.c, width, WF_PACK_DENSE};
@@ -259,12 +260,10 @@ static void end_report(const report *r, const char *name, double simd_limit, dou
     char rate[32];
     rate_of(usual, rate);
     CHECK(r->cases > 0, "no case ran");
-    CHECK(r->simd <= simd_limit, "simd is off by %.2e of scalar, allowed %.1e", r->simd,
-          simd_limit);
+    CHECK(r->simd <= simd_limit, "simd is off by %.2e of scalar, allowed %.1e", r->simd, simd_limit);
     CHECK(r->scalar <= scalar_limit, "scalar is off by %.2e of double, allowed %.1e", r->scalar,
           scalar_limit);
-    wf_test_end("%-22s %3d shapes, simd %.1e, scalar %.1e, %s", name, r->cases, r->simd, r->scalar,
-                rate);
+    wf_test_end("%-22s %3d shapes, simd %.1e, scalar %.1e, %s", name, r->cases, r->simd, r->scalar, rate);
 }
 
 static void check_simple(wf_op op) {
@@ -288,8 +287,7 @@ static void check_product(wf_op op, wf_dtype type, bool int8_rows, const char *l
     wf_test_begin();
     for (uint32_t i = 0; i < SHAPES; i++) {
         awkward a = awkward_shape(i);
-        kc_spec s = op == WF_OP_LINEAR ? linear_spec(&a, type, int8_rows)
-                                       : conv2d_spec(&a, type, int8_rows);
+        kc_spec s = op == WF_OP_LINEAR ? linear_spec(&a, type, int8_rows) : conv2d_spec(&a, type, int8_rows);
         if (s.w[0].n != 0) {
             check_case(&s, &r);
         }

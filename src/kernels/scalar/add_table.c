@@ -6,8 +6,7 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_add_table_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                             wf_error *err) {
+wf_status wf_add_table_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
     const wf_weight *table = &call->w[0];
     WF_TRY(wf_expect_input(&call->in[0], false, "add_table", node, err));
@@ -16,8 +15,8 @@ wf_status wf_add_table_infer(const wf_op_call *call, const char *node, wf_shape 
                        "add_table \"%s\": the table has %u rows of %u but the map has %u x %u "
                        "cells of %u channels; use the "
                        "input size that the table was made for",
-                       node, (unsigned)table->n, (unsigned)table->k, (unsigned)in->h,
-                       (unsigned)in->w, (unsigned)in->c);
+                       node, (unsigned)table->n, (unsigned)table->k, (unsigned)in->h, (unsigned)in->w,
+                       (unsigned)in->c);
     }
     *out = *in;
     return WF_OK;
@@ -32,8 +31,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
              end = wf_scalar_tile_end(call, tile);
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
         const wf_real *x = wf_row(&call->in[0], row);
-        const wf_real *table =
-            (const wf_real *)call->w[0].data + (size_t)(row % call->w[0].n) * stride;
+        const wf_real *table = (const wf_real *)call->w[0].data + (size_t)(row % call->w[0].n) * stride;
         wf_real *y = wf_row(&call->out, row);
         for (uint32_t i = 0; i < c; i++) {
             y[i] = x[i] + table[i];

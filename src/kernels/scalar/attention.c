@@ -10,8 +10,7 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                             wf_error *err) {
+wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
     const wf_op_params *p = call->p;
     WF_TRY(wf_expect_input(&call->in[0], false, "attention", node, err));
@@ -55,8 +54,7 @@ static wf_real score_scale(const wf_op_params *p) {
 }
 
 /* One query row and one head. */
-static void attend(const wf_op_call *call, uint32_t row, uint32_t head,
-                   wf_real *scores /* [tokens] */) {
+static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real *scores /* [tokens] */) {
     uint32_t dim = call->p->head_dim, width = call->p->heads * dim;
     uint32_t tokens = call->in[0].shape.h * call->in[0].shape.w, first = row / tokens * tokens;
     const wf_real *q = wf_row(&call->in[0], row) + head * dim; /* [dim] */

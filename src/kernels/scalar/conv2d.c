@@ -1,9 +1,10 @@
-/* conv2d: y[n, oy, ox, o] = [in1 +] [w2[o] ·] act(Σ_{kh, kw, ci} x[n, oy·s + kh − p, ox·s + kw − p,
-   ci] · w0[o, (kh, kw, ci)]
-   [+ w1[o]]), cells outside the map are zero, output size ⌊(size + 2p − k)/s⌋ + 1 (torch's Conv2d
-   without dilation or groups). Written as it is computed everywhere: gather the patch of one output
-   cell as a row of kh·kw·ci, then a row product. Input: a channels-last map, or the raw picture [n,
-   c, h, w] at the stem. Cost: output rows · n · k multiply–adds. */
+/* conv2d: y[n, oy, ox, o] =
+       [in1 +] [w2[o] ·] act(Σ_{kh, kw, ci} x[n, oy·s + kh − p, ox·s + kw − p, ci] · w0[o, (kh, kw, ci)] [+ w1[o]])
+   where cells outside the map are zero and the output has ⌊(size + 2p − k)/s⌋ + 1 cells an axis
+   (torch's Conv2d without dilation and groups). Written as it is computed everywhere: gather the
+   patch of one output cell as a row of kh·kw·ci numbers, then a row product. The input is a
+   channels-last map or, at the stem, the raw picture [n, c, h, w].
+   Cost: output rows · n · k multiply–adds. */
 #include "kernels/scalar/row_product.h"
 
 #if !WF_REAL_F64
@@ -23,9 +24,8 @@ wf_status wf_conv2d_infer(const wf_op_call *call, const char *node, wf_shape *ou
     if (w->n == 0) {
         return wf_fail(err, WF_E_MISSING, node, -1, "conv2d \"%s\": its weight is missing", node);
     }
-    if (p->kernel_h == 0 || p->kernel_w == 0 || p->stride_h == 0 || p->stride_w == 0 ||
-        p->kernel_h > 65535 || p->kernel_w > 65535 || p->pad_h >= p->kernel_h ||
-        p->pad_w >= p->kernel_w) {
+    if (p->kernel_h == 0 || p->kernel_w == 0 || p->stride_h == 0 || p->stride_w == 0 || p->kernel_h > 65535 ||
+        p->kernel_w > 65535 || p->pad_h >= p->kernel_h || p->pad_w >= p->kernel_w) {
         return wf_fail(err, WF_E_ARGUMENT, node, -1,
                        "conv2d \"%s\": kernel %ux%u, stride %ux%u, padding %ux%u; kernel and "
                        "stride must be at least 1 and "
@@ -33,8 +33,7 @@ wf_status wf_conv2d_infer(const wf_op_call *call, const char *node, wf_shape *ou
                        node, (unsigned)p->kernel_h, (unsigned)p->kernel_w, (unsigned)p->stride_h,
                        (unsigned)p->stride_w, (unsigned)p->pad_h, (unsigned)p->pad_w);
     }
-    uint64_t k =
-        (uint64_t)p->kernel_h * p->kernel_w * in->c; /* < 2^61: c is bounded by the size check */
+    uint64_t k = (uint64_t)p->kernel_h * p->kernel_w * in->c; /* < 2^61: c is bounded by the size check */
     if (w->k != k) {
         return wf_fail(err, WF_E_SHAPE, node, -1,
                        "conv2d \"%s\": input has %u channels, so a %ux%u kernel has %llu weights "
@@ -44,13 +43,11 @@ wf_status wf_conv2d_infer(const wf_op_call *call, const char *node, wf_shape *ou
                        (unsigned long long)k, (unsigned)w->k);
     }
     wf_shape result = {in->n, output_size(in->h, p->kernel_h, p->stride_h, p->pad_h),
-                       output_size(in->w, p->kernel_w, p->stride_w, p->pad_w), w->n,
-                       WF_LAYOUT_ROWS};
+                       output_size(in->w, p->kernel_w, p->stride_w, p->pad_w), w->n, WF_LAYOUT_ROWS};
     if (result.h == 0 || result.w == 0) {
-        return wf_fail(
-            err, WF_E_SHAPE, node, -1,
-            "conv2d \"%s\": a map of %ux%u is smaller than the %ux%u kernel; use a larger input",
-            node, (unsigned)in->h, (unsigned)in->w, (unsigned)p->kernel_h, (unsigned)p->kernel_w);
+        return wf_fail(err, WF_E_SHAPE, node, -1,
+                       "conv2d \"%s\": a map of %ux%u is smaller than the %ux%u kernel; use a larger input",
+                       node, (unsigned)in->h, (unsigned)in->w, (unsigned)p->kernel_h, (unsigned)p->kernel_w);
     }
     WF_TRY(wf_expect_size(&result, "conv2d", node, err));
     WF_TRY(wf_expect_epilogue(call, &result, "conv2d", node, err));
@@ -72,8 +69,8 @@ static wf_real input_at(const wf_view *in, uint32_t n, int64_t y, int64_t x, uin
         return 0;
     }
     if (s->layout == WF_LAYOUT_NCHW) {
-        return ((const wf_real *)
-                    in->data)[(((size_t)n * s->c + channel) * s->h + (size_t)y) * s->w + (size_t)x];
+        return (
+            (const wf_real *)in->data)[(((size_t)n * s->c + channel) * s->h + (size_t)y) * s->w + (size_t)x];
     }
     return wf_row(in, (n * s->h + (uint32_t)y) * s->w + (uint32_t)x)[channel];
 }

@@ -6,8 +6,7 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_group_norm_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                              wf_error *err) {
+wf_status wf_group_norm_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     WF_TRY(wf_expect_input(&call->in[0], false, "group_norm", node, err));
     WF_TRY(wf_expect_vector(&call->w[0], call->in[0].shape.c, "weight", "group_norm", node, err));
     WF_TRY(wf_expect_vector(&call->w[1], call->in[0].shape.c, "bias", "group_norm", node, err));
@@ -15,9 +14,7 @@ wf_status wf_group_norm_infer(const wf_op_call *call, const char *node, wf_shape
     return WF_OK;
 }
 
-uint64_t wf_group_norm_cost(const wf_op_call *call) {
-    return 2 * wf_shape_elements(&call->in[0].shape);
-}
+uint64_t wf_group_norm_cost(const wf_op_call *call) { return 2 * wf_shape_elements(&call->in[0].shape); }
 #endif
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t segment, void *scratch) {

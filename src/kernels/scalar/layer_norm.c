@@ -7,8 +7,7 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                              wf_error *err) {
+wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     WF_TRY(wf_expect_input(&call->in[0], false, "layer_norm", node, err));
     WF_TRY(wf_expect_vector(&call->w[0], call->in[0].shape.c, "weight", "layer_norm", node, err));
     WF_TRY(wf_expect_vector(&call->w[1], call->in[0].shape.c, "bias", "layer_norm", node, err));
@@ -16,9 +15,7 @@ wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape
     return WF_OK;
 }
 
-uint64_t wf_layer_norm_cost(const wf_op_call *call) {
-    return 2 * wf_shape_elements(&call->in[0].shape);
-}
+uint64_t wf_layer_norm_cost(const wf_op_call *call) { return 2 * wf_shape_elements(&call->in[0].shape); }
 #endif
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {

@@ -11,11 +11,10 @@
 wf_status wf_pool2d_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_op_params *p = call->p;
     WF_TRY(wf_expect_input(&call->in[0], false, "pool2d", node, err));
-    if (p->kernel_h % 2 == 0 || p->kernel_w % 2 == 0 || p->kernel_h > 65535 ||
-        p->kernel_w > 65535) {
+    if (p->kernel_h % 2 == 0 || p->kernel_w % 2 == 0 || p->kernel_h > 65535 || p->kernel_w > 65535) {
         return wf_fail(err, WF_E_ARGUMENT, node, -1,
-                       "pool2d \"%s\": kernel %ux%u; only odd kernels keep the size of the map",
-                       node, (unsigned)p->kernel_h, (unsigned)p->kernel_w);
+                       "pool2d \"%s\": kernel %ux%u; only odd kernels keep the size of the map", node,
+                       (unsigned)p->kernel_h, (unsigned)p->kernel_w);
     }
     if (p->pad_h != p->kernel_h / 2 || p->pad_w != p->kernel_w / 2) {
         return wf_fail(err, WF_E_ARGUMENT, node, -1,
@@ -29,8 +28,7 @@ wf_status wf_pool2d_infer(const wf_op_call *call, const char *node, wf_shape *ou
 
 /* The fast kernel keeps column sums, so a window costs its height plus its width. */
 uint64_t wf_pool2d_cost(const wf_op_call *call) {
-    return wf_shape_elements(&call->in[0].shape) *
-           ((uint64_t)call->p->kernel_h + call->p->kernel_w);
+    return wf_shape_elements(&call->in[0].shape) * ((uint64_t)call->p->kernel_h + call->p->kernel_w);
 }
 #endif
 

@@ -30,8 +30,8 @@ typedef float wf_real;
 #endif
 
 /* WF_SCALAR_IMPL(linear) = {…}; defines wf_linear_scalar or wf_linear_f64. */
-#define WF_SCALAR_IMPL(op)                                                                         \
-    extern const wf_op_impl WF_SCALAR_NAME(op);                                                    \
+#define WF_SCALAR_IMPL(op)                      \
+    extern const wf_op_impl WF_SCALAR_NAME(op); \
     const wf_op_impl WF_SCALAR_NAME(op)
 
 /* Rows a tile of the row-wise kernels: small enough that a step budget can stop between tiles. */

@@ -6,8 +6,7 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_residual_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                            wf_error *err) {
+wf_status wf_residual_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
     WF_TRY(wf_expect_input(&call->in[0], false, "residual", node, err));
     WF_TRY(wf_expect_same_rows(in, &call->in[1].shape, "second input", "residual", node, err));

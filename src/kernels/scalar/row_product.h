@@ -12,8 +12,7 @@ static inline wf_real wf_scalar_gelu(wf_real x) {
     return (wf_real)0.5 * x * (1 + wf_real_erf(x * (wf_real)0.70710678118654752440));
 }
 
-static inline void wf_row_product(const wf_op_call *call, const wf_real *x /* [k] */,
-                                  uint32_t row) {
+static inline void wf_row_product(const wf_op_call *call, const wf_real *x /* [k] */, uint32_t row) {
     const wf_weight *w = &call->w[0]; /* [n, k], dense */
     const wf_real *residual = call->in[1].data != NULL ? wf_row(&call->in[1], row) : NULL;
     wf_real *y = wf_row(&call->out, row); /* [n] */

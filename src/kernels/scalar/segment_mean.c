@@ -5,17 +5,14 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_segment_mean_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                                wf_error *err) {
+wf_status wf_segment_mean_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     WF_TRY(wf_expect_input(&call->in[0], false, "segment_mean", node, err));
     wf_shape result = {call->in[0].shape.n, 1, 1, call->in[0].shape.c, WF_LAYOUT_ROWS};
     *out = result;
     return WF_OK;
 }
 
-uint64_t wf_segment_mean_cost(const wf_op_call *call) {
-    return wf_shape_elements(&call->in[0].shape);
-}
+uint64_t wf_segment_mean_cost(const wf_op_call *call) { return wf_shape_elements(&call->in[0].shape); }
 #endif
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t segment, void *scratch) {

@@ -7,19 +7,17 @@
 #include "kernels/op.h"
 
 /* Bounds what one tensor may hold: 2^29 elements are 2 GiB as float, half of all that 32-bit
- * addresses reach. */
-static inline wf_status wf_expect_size(const wf_shape *s, const char *op, const char *node,
-                                       wf_error *err) {
+   addresses reach. */
+static inline wf_status wf_expect_size(const wf_shape *s, const char *op, const char *node, wf_error *err) {
     const uint64_t limit = (uint64_t)1 << 29;
     /* Multiplied one by one, each product checked, so that no 64-bit product can wrap. */
     uint64_t elements = (uint64_t)s->n * s->h;
     if (s->c > limit - WF_LANES || elements > limit || (elements *= s->w) > limit ||
         elements * (s->layout == WF_LAYOUT_NCHW ? s->c : wf_shape_stride(s)) > limit) {
-        return wf_fail(
-            err, WF_E_SHAPE, node, -1,
-            "%s \"%s\": a tensor of %u x %u x %u x %u (n, h, w, channels) is above 2^29 elements; "
-            "use a smaller input or a smaller batch",
-            op, node, (unsigned)s->n, (unsigned)s->h, (unsigned)s->w, (unsigned)s->c);
+        return wf_fail(err, WF_E_SHAPE, node, -1,
+                       "%s \"%s\": a tensor of %u x %u x %u x %u (n, h, w, channels) is above 2^29 elements; "
+                       "use a smaller input or a smaller batch",
+                       op, node, (unsigned)s->n, (unsigned)s->h, (unsigned)s->w, (unsigned)s->c);
     }
     return WF_OK;
 }
@@ -32,58 +30,55 @@ static inline wf_status wf_expect_input(const wf_view *in, bool picture_allowed,
         return wf_fail(err, WF_E_SHAPE, node, -1, "%s \"%s\": its input is missing", op, node);
     }
     if (s->n == 0 || s->h == 0 || s->w == 0) {
-        return wf_fail(
-            err, WF_E_SHAPE, node, -1,
-            "%s \"%s\": input of %u x %u x %u x %u (n, h, w, channels) has an empty axis", op, node,
-            (unsigned)s->n, (unsigned)s->h, (unsigned)s->w, (unsigned)s->c);
+        return wf_fail(err, WF_E_SHAPE, node, -1,
+                       "%s \"%s\": input of %u x %u x %u x %u (n, h, w, channels) has an empty axis", op,
+                       node, (unsigned)s->n, (unsigned)s->h, (unsigned)s->w, (unsigned)s->c);
     }
     if (s->layout != WF_LAYOUT_ROWS && !picture_allowed) {
         return wf_fail(
             err, WF_E_SHAPE, node, -1,
-            "%s \"%s\": input is a picture (NCHW), which only conv2d reads; put the stem before it",
-            op, node);
+            "%s \"%s\": input is a picture (NCHW), which only conv2d reads; put the stem before it", op,
+            node);
     }
     return wf_expect_size(s, op, node, err);
 }
 
 /* An optional vector (bias, scale, norm weight) has one element per channel. */
-static inline wf_status wf_expect_vector(const wf_weight *w, uint32_t c, const char *what,
-                                         const char *op, const char *node, wf_error *err) {
+static inline wf_status wf_expect_vector(const wf_weight *w, uint32_t c, const char *what, const char *op,
+                                         const char *node, wf_error *err) {
     if (w->n == 0 || (w->n == 1 && w->k == c)) {
         return WF_OK;
     }
-    return wf_fail(err, WF_E_SHAPE, node, -1,
-                   "%s \"%s\": %s is %u x %u but a vector of %u is expected", op, node, what,
-                   (unsigned)w->n, (unsigned)w->k, (unsigned)c);
+    return wf_fail(err, WF_E_SHAPE, node, -1, "%s \"%s\": %s is %u x %u but a vector of %u is expected", op,
+                   node, what, (unsigned)w->n, (unsigned)w->k, (unsigned)c);
 }
 
 /* Same segments, same rows a segment, same channels. How the rows form a map may differ: a token
    sequence may be added to the map that it was flattened from. */
 static inline wf_status wf_expect_same_rows(const wf_shape *a, const wf_shape *b, const char *what,
                                             const char *op, const char *node, wf_error *err) {
-    if (b->layout == WF_LAYOUT_ROWS && a->n == b->n &&
-        (uint64_t)a->h * a->w == (uint64_t)b->h * b->w && a->c == b->c) {
+    if (b->layout == WF_LAYOUT_ROWS && a->n == b->n && (uint64_t)a->h * a->w == (uint64_t)b->h * b->w &&
+        a->c == b->c) {
         return WF_OK;
     }
-    return wf_fail(
-        err, WF_E_SHAPE, node, -1,
-        "%s \"%s\": %s is %u x %u x %u x %u (n, h, w, channels) but %u x %u x %u x %u is expected",
-        op, node, what, (unsigned)b->n, (unsigned)b->h, (unsigned)b->w, (unsigned)b->c,
-        (unsigned)a->n, (unsigned)a->h, (unsigned)a->w, (unsigned)a->c);
+    return wf_fail(err, WF_E_SHAPE, node, -1,
+                   "%s \"%s\": %s is %u x %u x %u x %u (n, h, w, channels) but %u x %u x %u x %u is expected",
+                   op, node, what, (unsigned)b->n, (unsigned)b->h, (unsigned)b->w, (unsigned)b->c,
+                   (unsigned)a->n, (unsigned)a->h, (unsigned)a->w, (unsigned)a->c);
 }
 
 /* The epilogue that linear and conv2d share: [w1] bias, [w2] scale, [in1] residual of the output's
- * shape. */
-static inline wf_status wf_expect_epilogue(const wf_op_call *call, const wf_shape *out,
-                                           const char *op, const char *node, wf_error *err) {
+   shape. */
+static inline wf_status wf_expect_epilogue(const wf_op_call *call, const wf_shape *out, const char *op,
+                                           const char *node, wf_error *err) {
     WF_TRY(wf_expect_vector(&call->w[1], out->c, "bias", op, node, err));
     WF_TRY(wf_expect_vector(&call->w[2], out->c, "scale", op, node, err));
     if (call->in[1].shape.c != 0) {
         WF_TRY(wf_expect_same_rows(out, &call->in[1].shape, "residual", op, node, err));
     }
     if (call->p->act > WF_ACT_GELU_ERF) {
-        return wf_fail(err, WF_E_ARGUMENT, node, -1, "%s \"%s\": activation %u does not exist", op,
-                       node, (unsigned)call->p->act);
+        return wf_fail(err, WF_E_ARGUMENT, node, -1, "%s \"%s\": activation %u does not exist", op, node,
+                       (unsigned)call->p->act);
     }
     return WF_OK;
 }

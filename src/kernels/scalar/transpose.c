@@ -6,8 +6,7 @@
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
-wf_status wf_transpose_infer(const wf_op_call *call, const char *node, wf_shape *out,
-                             wf_error *err) {
+wf_status wf_transpose_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
     WF_TRY(wf_expect_input(&call->in[0], false, "transpose", node, err));
     wf_shape result = {in->n, in->c, 1, in->h * in->w, WF_LAYOUT_ROWS};
@@ -23,8 +22,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     (void)phase, (void)scratch;
     uint32_t c = call->in[0].shape.c, rows = call->in[0].shape.h * call->in[0].shape.w;
     uint32_t end = wf_scalar_tile_end(call, tile);
-    for (uint32_t row = tile * WF_SCALAR_ROWS; row < end;
-         row++) { /* an output row: channel i of segment n */
+    for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) { /* an output row: channel i of segment n */
         uint32_t segment = row / c, channel = row % c;
         wf_real *y = wf_row(&call->out, row); /* [h·w] */
         for (uint32_t r = 0; r < rows; r++) {

@@ -1,6 +1,5 @@
 /* add_table, fast: y = in0 + w0[row within the segment] over whole padded rows (the table has zero
-   lanes too). Limit: memory, 12 bytes an element, 8 once the table is in cache. `out` may be in0.
- */
+   lanes too). Limit: memory, 12 bytes an element, 8 once the table is in cache. `out` may be in0. */
 #include "kernels/simd128/rows.h"
 
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
@@ -21,8 +20,8 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         for (uint32_t i = 0; i < stride; i += 16) {
             WF_UNROLL
             for (int v = 0; v < 16; v += 4) {
-                wasm_v128_store(y + i + v, wasm_f32x4_add(wasm_v128_load(x + i + v),
-                                                          wasm_v128_load(t + i + v)));
+                wasm_v128_store(y + i + v,
+                                wasm_f32x4_add(wasm_v128_load(x + i + v), wasm_v128_load(t + i + v)));
             }
         }
     }

@@ -1,11 +1,13 @@
 /* attention, fast: softmax(scale · q kᵀ) v as two matrix products over the f32 micro-kernel of the
    GEMM. A tile is one head of one segment and up to 96 query rows. It packs the head's keys and
    values once, both as panels of eight columns, so that any head_dim works and no load leaves the
-   head: keys   [tokens/8][head_dim][8]   (transposed: a panel holds eight keys) values
-   [head_dim/8][tokens][8] and then takes six query rows at a time: a strip of finished scores [6,
-   tokens] in scratch, softmax over it (maximum subtracted, the exp of vmath.h), strip · values. The
-   row map ("all rows of my segment") lives in pack_head alone: a window or a list packs other rows
-   there. Limit: the f32 peak of the micro-kernel plus one exp a score (~1 ns); packing costs 1/96
+   head:
+       keys    [tokens/8][head_dim][8]   transposed: a panel holds eight keys
+       values  [head_dim/8][tokens][8]
+   and then takes six query rows at a time: a strip of finished scores [6, tokens] in scratch, the
+   softmax over it (maximum subtracted, the exp of vmath.h), strip · values. The row map ("all rows
+   of my segment") lives in pack_head alone: a window or a list packs other rows there.
+   Limit: the f32 peak of the micro-kernel, plus one exp a score (~1 ns); packing costs a hundredth
    of the products. */
 #include <string.h>
 
@@ -67,8 +69,7 @@ WF_INLINE v128_t load_part(const float *x, uint32_t count) {
 }
 
 /* k, v: the head's first key and value row; rows are `stride` floats apart. */
-static void pack_head(const geometry *g, const float *k, const float *v, uint32_t stride,
-                      const strips *to) {
+static void pack_head(const geometry *g, const float *k, const float *v, uint32_t stride, const strips *to) {
     float *keys = to->keys;
     for (uint32_t j = 0; j < g->padded_tokens; j += PANEL) {
         for (uint32_t i = 0; i < g->dim; i += 4, keys += 4 * PANEL) {
@@ -95,8 +96,7 @@ static void pack_head(const geometry *g, const float *k, const float *v, uint32_
         for (uint32_t j = 0; j < g->tokens; j++, values += PANEL) {
             const float *row = v + (size_t)j * stride + i;
             wasm_v128_store(values, load_part(row, left));
-            wasm_v128_store(values + 4,
-                            left > 4 ? load_part(row + 4, left - 4) : wasm_f32x4_splat(0));
+            wasm_v128_store(values + 4, left > 4 ? load_part(row + 4, left - 4) : wasm_f32x4_splat(0));
         }
     }
 }
@@ -135,14 +135,11 @@ static void attend(const geometry *g, const strips *s, const float *q, uint32_t 
     }
     float inverse[STRIP];
     for (uint32_t r = 0; r < rows; r++) {
-        inverse[r] = softmax_row(s->scores + (size_t)r * g->padded_tokens, g->tokens,
-                                 g->padded_tokens, scale);
+        inverse[r] =
+            softmax_row(s->scores + (size_t)r * g->padded_tokens, g->tokens, g->padded_tokens, scale);
     }
-    wf_f32_tile m = {.a = s->scores,
-                     .lda = g->padded_tokens,
-                     .ldc = g->padded_dim,
-                     .kc = g->tokens,
-                     .first = true};
+    wf_f32_tile m = {
+        .a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = g->tokens, .first = true};
     for (uint32_t i = 0; i < g->padded_dim; i += PANEL) {
         m.b = s->values + (size_t)i * g->tokens;
         m.c = s->mixed + i;
@@ -169,8 +166,8 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     for (uint32_t row = first + block * QUERIES; row < end; row += STRIP) {
         uint32_t rows = wf_min_u32(STRIP, end - row);
         float *y = wf_row_f32(&call->out, row);
-        attend(&g, &s, wf_row_f32(&call->in[0], row) + head * g.dim, stride, y + head * g.dim,
-               out_stride, rows, call->p->scale);
+        attend(&g, &s, wf_row_f32(&call->in[0], row) + head * g.dim, stride, y + head * g.dim, out_stride,
+               rows, call->p->scale);
         for (uint32_t r = 0; head + 1 == heads && r < rows; r++) {
             memset(y + (size_t)r * out_stride + width, 0, (out_stride - width) * sizeof *y);
         }

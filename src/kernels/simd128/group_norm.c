@@ -19,9 +19,7 @@ typedef struct segment_moments {
     float inverse;    /* 1/√(variance + eps) */
 } segment_moments;
 
-static uint32_t segment_rows(const wf_op_call *call) {
-    return call->in[0].shape.h * call->in[0].shape.w;
-}
+static uint32_t segment_rows(const wf_op_call *call) { return call->in[0].shape.h * call->in[0].shape.w; }
 
 static uint32_t block_rows(const wf_op_call *call) {
     return wf_tile_rows(wf_shape_stride(&call->in[0].shape));
@@ -33,8 +31,7 @@ static uint32_t segment_blocks(const wf_op_call *call) {
 
 /* Workspace: moments [n, blocks], then the segments' [n]. */
 static size_t workspace_bytes(const wf_op_call *call) {
-    return call->in[0].shape.n *
-           (segment_blocks(call) * sizeof(block_moments) + sizeof(segment_moments));
+    return call->in[0].shape.n * (segment_blocks(call) * sizeof(block_moments) + sizeof(segment_moments));
 }
 
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
@@ -92,10 +89,8 @@ static void sum_moments(const float *x, uint32_t runs, uint32_t length, uint32_t
 
 static void measure_block(const wf_op_call *call, uint32_t tile) {
     const wf_shape *s = &call->in[0].shape;
-    uint32_t blocks = segment_blocks(call), segment = tile / blocks,
-             first = tile % blocks * block_rows(call);
-    uint32_t rows = wf_min_u32(block_rows(call), segment_rows(call) - first),
-             stride = wf_shape_stride(s);
+    uint32_t blocks = segment_blocks(call), segment = tile / blocks, first = tile % blocks * block_rows(call);
+    uint32_t rows = wf_min_u32(block_rows(call), segment_rows(call) - first), stride = wf_shape_stride(s);
     const float *x = wf_row_f32(&call->in[0], segment * segment_rows(call) + first);
     double count = (double)rows * s->c, sum, squares;
     bool one_run = stride == s->c && rows > 1;
@@ -110,8 +105,7 @@ static void measure_block(const wf_op_call *call, uint32_t tile) {
 
 static segment_moments *segment_slot(const wf_op_call *call, uint32_t segment) {
     block_moments *blocks = call->workspace;
-    return (segment_moments *)(blocks + (size_t)call->in[0].shape.n * segment_blocks(call)) +
-           segment;
+    return (segment_moments *)(blocks + (size_t)call->in[0].shape.n * segment_blocks(call)) + segment;
 }
 
 static void join_blocks(const wf_op_call *call, uint32_t segment) {
@@ -134,8 +128,8 @@ static void join_blocks(const wf_op_call *call, uint32_t segment) {
 }
 
 /* 16 channels of a block: scale and bias stay in registers on the way down the rows. */
-static void apply_columns(const wf_op_call *call, const segment_moments *m, const float *x,
-                          float *y, uint32_t rows, uint32_t channel) {
+static void apply_columns(const wf_op_call *call, const segment_moments *m, const float *x, float *y,
+                          uint32_t rows, uint32_t channel) {
     uint32_t stride = wf_shape_stride(&call->in[0].shape), c = call->in[0].shape.c;
     const float *weight = call->w[0].data, *bias = call->w[1].data; /* [stride] each, or absent */
     v128_t mean = wasm_f32x4_splat(m->mean), scale[4], shift[4];
@@ -143,10 +137,8 @@ static void apply_columns(const wf_op_call *call, const segment_moments *m, cons
     for (uint32_t v = 0; v < 4; v++) {
         uint32_t lane = channel + 4 * v;
         /* Behind c both are zero, and so is (0 − mean) · 0 + 0. */
-        v128_t inverse =
-            wasm_v128_and(wasm_f32x4_splat(m->inverse), wf_lane_mask(c > lane ? c - lane : 0));
-        scale[v] =
-            weight != NULL ? wasm_f32x4_mul(wasm_v128_load(weight + lane), inverse) : inverse;
+        v128_t inverse = wasm_v128_and(wasm_f32x4_splat(m->inverse), wf_lane_mask(c > lane ? c - lane : 0));
+        scale[v] = weight != NULL ? wasm_f32x4_mul(wasm_v128_load(weight + lane), inverse) : inverse;
         shift[v] = bias != NULL ? wasm_v128_load(bias + lane) : wasm_f32x4_splat(0);
         shift[v] = wasm_f32x4_sub(shift[v], wasm_f32x4_mul(wasm_f32x4_splat(m->rest), scale[v]));
     }
@@ -163,8 +155,7 @@ static void apply_block(const wf_op_call *call, uint32_t tile) {
     uint32_t blocks = segment_blocks(call), segment = tile / blocks;
     uint32_t first = tile % blocks * block_rows(call);
     uint32_t rows = wf_min_u32(block_rows(call), segment_rows(call) - first);
-    uint32_t row = segment * segment_rows(call) + first,
-             stride = wf_shape_stride(&call->in[0].shape);
+    uint32_t row = segment * segment_rows(call) + first, stride = wf_shape_stride(&call->in[0].shape);
     const float *x = wf_row_f32(&call->in[0], row);
     float *y = wf_row_f32(&call->out, row);
     for (uint32_t channel = 0; channel < stride; channel += 16) {

@@ -90,8 +90,8 @@ WF_INLINE normaliser measure_rows(const float *const x[4], uint32_t c, float eps
 }
 
 /* n: of one row, in all lanes. */
-WF_INLINE v128_t normal_at(const float *x, const normaliser *n, const float *weight,
-                           const float *bias, uint32_t i) {
+WF_INLINE v128_t normal_at(const float *x, const normaliser *n, const float *weight, const float *bias,
+                           uint32_t i) {
     v128_t y = wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i), n->mean), n->inverse);
     y = wasm_f32x4_sub(y, n->rest);
     y = weight != NULL ? wasm_f32x4_mul(y, wasm_v128_load(weight + i)) : y;

@@ -13,9 +13,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return call->in[0].shape.n * call->in[0].shape.h;
 }
 
-static bool is_3x3(const wf_op_call *call) {
-    return call->p->kernel_h == 3 && call->p->kernel_w == 3;
-}
+static bool is_3x3(const wf_op_call *call) { return call->p->kernel_h == 3 && call->p->kernel_w == 3; }
 
 static size_t scratch_bytes(const wf_op_call *call) {
     const wf_shape *s = &call->in[0].shape;
@@ -23,7 +21,7 @@ static size_t scratch_bytes(const wf_op_call *call) {
 }
 
 /* The part of the map that one tile reads: `count` map rows from `first` on, of which `centre` is
- * the one written. */
+   the one written. */
 typedef struct band {
     const float *first, *centre; /* [w, stride] each */
     uint32_t count;
@@ -48,8 +46,7 @@ WF_INLINE void store_window(float *y, const float *x, const v128_t sum[VECTORS],
     WF_UNROLL
     for (int v = 0; v < VECTORS; v++) {
         v128_t mean = wasm_f32x4_mul(sum[v], inverse);
-        wasm_v128_store(y + 4 * v,
-                        minus_input ? wasm_f32x4_sub(mean, wasm_v128_load(x + 4 * v)) : mean);
+        wasm_v128_store(y + 4 * v, minus_input ? wasm_f32x4_sub(mean, wasm_v128_load(x + 4 * v)) : mean);
     }
 }
 
@@ -88,8 +85,8 @@ WF_INLINE void pool_3x3(const band *b, float *out, uint32_t w, uint32_t stride, 
     }
 }
 
-static void pool_any(const band *b, float *out, uint32_t w, uint32_t stride, uint32_t half,
-                     bool minus_input, float *columns /* [w, stride] */) {
+static void pool_any(const band *b, float *out, uint32_t w, uint32_t stride, uint32_t half, bool minus_input,
+                     float *columns /* [w, stride] */) {
     size_t line = (size_t)w * stride;
     v128_t sum[VECTORS];
     for (size_t i = 0; i < line; i += CHUNK) {
@@ -103,9 +100,8 @@ static void pool_any(const band *b, float *out, uint32_t w, uint32_t stride, uin
         uint32_t first = i > half ? i - half : 0, end = w - i > half ? i + half + 1 : w;
         for (uint32_t channel = 0; channel < stride; channel += CHUNK) {
             column_sum(sum, columns + (size_t)first * stride + channel, stride, end - first);
-            store_window(out + (size_t)i * stride + channel,
-                         b->centre + (size_t)i * stride + channel, sum, b->count * (end - first),
-                         minus_input);
+            store_window(out + (size_t)i * stride + channel, b->centre + (size_t)i * stride + channel, sum,
+                         b->count * (end - first), minus_input);
         }
     }
 }
@@ -115,8 +111,8 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     const wf_shape *s = &call->in[0].shape;
     uint32_t stride = wf_shape_stride(s), h = tile % s->h, half_h = call->p->kernel_h / 2;
     uint32_t top = h > half_h ? h - half_h : 0, bottom = s->h - h > half_h ? h + half_h + 1 : s->h;
-    band b = {wf_row_f32(&call->in[0], (tile - h + top) * s->w),
-              wf_row_f32(&call->in[0], tile * s->w), bottom - top};
+    band b = {wf_row_f32(&call->in[0], (tile - h + top) * s->w), wf_row_f32(&call->in[0], tile * s->w),
+              bottom - top};
     float *out = wf_row_f32(&call->out, tile * s->w);
     bool minus_input = call->p->minus_input != 0;
     if (!is_3x3(call)) {

@@ -1,6 +1,6 @@
-/* residual, fast: y = in0 + [w0 ·] in1 over whole padded rows (0 + 0 · 0 keeps the zero lanes). One
-   stream of vectors, 32 floats a step. Limit: memory, 12 bytes an element; scale and row stay in
-   L1. `out` may be in0 or in1. */
+/* residual, fast: y = in0 + [w0 ·] in1 over whole padded rows (0 + 0 · 0 keeps the zero lanes), 16
+   floats a step. Limit: memory, 12 bytes an element; the scale stays in L1. `out` may be in0 or
+   in1. */
 #include "kernels/simd128/rows.h"
 
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
@@ -21,8 +21,8 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         for (size_t i = 0, n = (size_t)(end - first) * stride; i < n; i += 16) {
             WF_UNROLL
             for (int v = 0; v < 16; v += 4) {
-                wasm_v128_store(y + i + v, wasm_f32x4_add(wasm_v128_load(x + i + v),
-                                                          wasm_v128_load(branch + i + v)));
+                wasm_v128_store(y + i + v,
+                                wasm_f32x4_add(wasm_v128_load(x + i + v), wasm_v128_load(branch + i + v)));
             }
         }
         return;
@@ -31,8 +31,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         for (uint32_t i = 0; i < stride; i += 16) {
             WF_UNROLL
             for (int v = 0; v < 16; v += 4) {
-                v128_t scaled =
-                    wasm_f32x4_mul(wasm_v128_load(scale + i + v), wasm_v128_load(branch + i + v));
+                v128_t scaled = wasm_f32x4_mul(wasm_v128_load(scale + i + v), wasm_v128_load(branch + i + v));
                 wasm_v128_store(y + i + v, wasm_f32x4_add(wasm_v128_load(x + i + v), scaled));
             }
         }

@@ -15,8 +15,8 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
 
 /* Input rows row … row+3 (those from `rows` on count as zero), channels channel … channel+3 (only
    the first `channels` exist) → output rows `channel` …, elements row … row+3. */
-WF_INLINE void transpose_block(const float *x, uint32_t stride, float *y, uint32_t out_stride,
-                               uint32_t rows, uint32_t channels) {
+WF_INLINE void transpose_block(const float *x, uint32_t stride, float *y, uint32_t out_stride, uint32_t rows,
+                               uint32_t channels) {
     v128_t block[4];
     WF_UNROLL
     for (uint32_t r = 0; r < 4; r++) {
@@ -36,16 +36,14 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     const wf_shape *s = &call->in[0].shape;
     uint32_t stride = wf_shape_stride(s), rows = s->h * s->w, groups = stride / CHANNELS;
     uint32_t segment = tile / groups, first = tile % groups * CHANNELS;
-    uint32_t end = wf_min_u32(first + CHANNELS, s->c),
-             out_stride = wf_shape_stride(&call->out.shape);
+    uint32_t end = wf_min_u32(first + CHANNELS, s->c), out_stride = wf_shape_stride(&call->out.shape);
     const float *x = wf_row_f32(&call->in[0], segment * rows);                /* [rows, stride] */
     float *y = (float *)call->out.data + (size_t)segment * s->c * out_stride; /* [c, out_stride] */
     for (uint32_t row = 0; row < rows; row += ROWS) {
         for (uint32_t channel = first; channel < end; channel += 4) {
             for (uint32_t r = row; r < row + ROWS && r < rows; r += 4) {
                 transpose_block(x + (size_t)r * stride + channel, stride,
-                                y + (size_t)channel * out_stride + r, out_stride, rows - r,
-                                end - channel);
+                                y + (size_t)channel * out_stride + r, out_stride, rows - r, end - channel);
             }
         }
     }

@@ -53,23 +53,18 @@ static inline void *kc_alloc(size_t bytes) {
 }
 
 /* `bytes` between two guards; everything 0xff, which is NaN as float and as double. */
-static inline char *kc_guarded(size_t bytes) {
-    return (char *)kc_alloc(bytes + 2 * KC_GUARD) + KC_GUARD;
-}
+static inline char *kc_guarded(size_t bytes) { return (char *)kc_alloc(bytes + 2 * KC_GUARD) + KC_GUARD; }
 
 static inline void kc_release(char *p, size_t bytes, const char *what) {
     for (int i = 0; i < KC_GUARD; i++) {
         CHECK((unsigned char)p[i - KC_GUARD] == 0xff, "%s: written %d bytes before its begin", what,
               KC_GUARD - i);
-        CHECK((unsigned char)p[bytes + (size_t)i] == 0xff, "%s: written %d bytes behind its end",
-              what, i);
+        CHECK((unsigned char)p[bytes + (size_t)i] == 0xff, "%s: written %d bytes behind its end", what, i);
     }
     free(p - KC_GUARD);
 }
 
-static inline size_t kc_real(kc_form form) {
-    return form == KC_F64 ? sizeof(double) : sizeof(float);
-}
+static inline size_t kc_real(kc_form form) { return form == KC_F64 ? sizeof(double) : sizeof(float); }
 
 static inline void kc_put(void *data, kc_form form, size_t i, float v) {
     if (form == KC_F64) {
@@ -123,8 +118,8 @@ static inline void kc_set_matrix(kernel_case *c, int i, const float *values /* [
     }
     for (uint32_t panel = 0; panel * WF_PANEL < w->n; panel++) {
         uint32_t rows = w->n - panel * WF_PANEL < WF_PANEL ? w->n - panel * WF_PANEL : WF_PANEL;
-        codec->pack((void *)w->data, w->n, w->k, panel,
-                    stored + (size_t)panel * WF_PANEL * row_bytes, rows, stored_k);
+        codec->pack((void *)w->data, w->n, w->k, panel, stored + (size_t)panel * WF_PANEL * row_bytes, rows,
+                    stored_k);
     }
     free(row);
     free(stored);
@@ -162,7 +157,7 @@ static inline void kc_allocate_weight(kernel_case *c, kc_form form, int i) {
 }
 
 /* Infers the output shape, allocates, and fills everything with noise. False: the shape rule
- * refused (already reported). */
+   refused (already reported). */
 static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
     memset(c, 0, sizeof *c);
     c->spec = *spec;
@@ -248,8 +243,8 @@ static inline void kc_check_output(const kernel_case *c, kc_form form) {
     for (size_t i = 0; i < elements; i++) {
         double v = kc_get(c->call[form].out.data, form, i);
         if (i % stride < c->out.c ? !isfinite(v) : v != 0) {
-            CHECK(false, "row %u lane %u of %u is %g", (unsigned)(i / stride),
-                  (unsigned)(i % stride), (unsigned)c->out.c, v);
+            CHECK(false, "row %u lane %u of %u is %g", (unsigned)(i / stride), (unsigned)(i % stride),
+                  (unsigned)c->out.c, v);
             return;
         }
     }
@@ -264,8 +259,7 @@ static inline void kc_run(kernel_case *c, kc_form form) {
     }
     size_t workspace = impl->workspace_bytes != NULL ? impl->workspace_bytes(call) : 0;
     size_t scratch = impl->scratch_bytes != NULL ? impl->scratch_bytes(call) : 0;
-    char *work = kc_guarded(workspace), *mine = kc_guarded(scratch),
-         *out = kc_guarded(kc_out_bytes(c, form));
+    char *work = kc_guarded(workspace), *mine = kc_guarded(scratch), *out = kc_guarded(kc_out_bytes(c, form));
     call->workspace = work;
     call->out.data = out;
     for (uint32_t phase = 0; phase < impl->phases; phase++) {
@@ -299,7 +293,7 @@ static inline double kc_error(const kernel_case *c, kc_form form, kc_form refere
 }
 
 /* The simd output of segment s alone equals, bit for bit, its part of the whole: batched = one by
- * one. Call after kc_run. */
+   one. Call after kc_run. */
 static inline void kc_check_segment(const kernel_case *c, uint32_t segment) {
     kernel_case one;
     kc_spec spec = c->spec;
@@ -311,8 +305,7 @@ static inline void kc_check_segment(const kernel_case *c, uint32_t segment) {
     for (int i = 0; i < 2; i++) {
         size_t bytes = (size_t)wf_shape_elements(&spec.in[i]) * sizeof(float);
         if (call->in[i].data != NULL) {
-            memcpy(call->in[i].data, (const char *)c->call[KC_SIMD].in[i].data + segment * bytes,
-                   bytes);
+            memcpy(call->in[i].data, (const char *)c->call[KC_SIMD].in[i].data + segment * bytes, bytes);
         }
     }
     wf_weight own[3];
@@ -320,8 +313,7 @@ static inline void kc_check_segment(const kernel_case *c, uint32_t segment) {
     memcpy(call->w, c->call[KC_SIMD].w, sizeof own);
     kc_run(&one, KC_SIMD);
     size_t bytes = kc_out_bytes(&one, KC_SIMD);
-    CHECK(memcmp(call->out.data, (const char *)c->call[KC_SIMD].out.data + segment * bytes,
-                 bytes) == 0,
+    CHECK(memcmp(call->out.data, (const char *)c->call[KC_SIMD].out.data + segment * bytes, bytes) == 0,
           "segment %u of %u differs when run alone", (unsigned)segment, (unsigned)c->spec.in[0].n);
     memcpy(call->w, own, sizeof own);
     kc_free(&one);
