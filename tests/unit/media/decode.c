@@ -3,7 +3,7 @@
    that are refused by name, allocations that fail. Run from the repository's root. */
 #include <stdlib.h>
 
-#include "../check.h"
+#include "check.h"
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "media/image.h"

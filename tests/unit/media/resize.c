@@ -3,7 +3,7 @@
    order, allocations that fail. Run from the repository's root. */
 #include <stdlib.h>
 
-#include "../check.h"
+#include "check.h"
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "media/image.h"
