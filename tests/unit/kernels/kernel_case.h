@@ -227,11 +227,13 @@ static inline size_t kc_out_bytes(const kernel_case *c, kc_form form) {
     return (size_t)wf_shape_elements(&c->out) * kc_real(form);
 }
 
-/* A permutation of 0 … n−1. */
+/* A permutation of 0 … n−1, from a sequence of its own: the noise of later cases must not depend on how often kernels run. */
 static inline uint32_t *kc_shuffled(uint32_t n) {
+    static uint32_t state = 1;
     uint32_t *order = kc_alloc(n * sizeof *order);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t j = wf_test_u32() % (i + 1);
+        state = state * 1664525u + 1013904223u;
+        uint32_t j = (state >> 8) % (i + 1);
         order[i] = order[j];
         order[j] = i;
     }
