@@ -1,6 +1,7 @@
-/* The checks of a GGUF header that need the whole of it: no key and no tensor name twice, a legal alignment, every tensor
-   aligned, apart from the others and inside the file. O(n log n) in keys and tensors (heap sort, so that no order of
-   the file makes it worse); nothing is allocated but three index lists. */
+/* The checks of a GGUF header that need the whole of it: no key and no tensor name twice, a legal
+   alignment, every tensor aligned, apart from the others and inside the file. O(n log n) in keys
+   and tensors (heap sort, so that no order of the file makes it worse); nothing is allocated but
+   three index lists. */
 #include <string.h>
 
 #include "base/alloc.h"

@@ -1,6 +1,7 @@
-/* The header of a GGUF file (gguf.md §1), one function a field: each takes the bytes that were asked for, checks them,
-   keeps them in the arena and names the next field with its size. Limits: names of 64 bytes, keys of 65535, 4 dimensions;
-   every count must fit into the bytes that can still follow, at the smallest size that an entry can have. */
+/* The header of a GGUF file (gguf.md §1), one function a field: each takes the bytes that were
+   asked for, checks them, keeps them in the arena and names the next field with its size. Limits:
+   names of 64 bytes, keys of 65535, 4 dimensions; every count must fit into the bytes that can
+   still follow, at the smallest size that an entry can have. */
 #include <string.h>
 
 #include "base/alloc.h"

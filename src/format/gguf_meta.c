@@ -1,5 +1,6 @@
-/* Access to the metadata and the tensor table of a parsed GGUF header: binary search in the indices that the reader
-   sorted by name, and conversions that accept every integer width where the value fits. */
+/* Access to the metadata and the tensor table of a parsed GGUF header: binary search in the indices
+   that the reader sorted by name, and conversions that accept every integer width where the value
+   fits. */
 #include <string.h>
 
 #include "format/gguf.h"

@@ -1,7 +1,8 @@
-/* GGUF reader as a state machine: each step of the header says how many bytes it needs; feed() collects exactly these
-   (straight from the input where it holds them all, else in a small carry buffer) and takes the step once. So reading is
-   linear whatever the pieces, and memory grows only with bytes that have really arrived. Tensor data go to the sink
-   untouched and uncopied. Little-endian hosts. */
+/* GGUF reader as a state machine: each step of the header says how many bytes it needs; feed()
+   collects exactly these (straight from the input where it holds them all, else in a small carry
+   buffer) and takes the step once. So reading is linear whatever the pieces, and memory grows only
+   with bytes that have really arrived. Tensor data go to the sink untouched and uncopied.
+   Little-endian hosts. */
 #include <string.h>
 
 #include "base/alloc.h"

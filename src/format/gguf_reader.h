@@ -1,5 +1,6 @@
-/* Private to the three files of the GGUF reader: gguf_read.c (feeding), gguf_header.c (one function for each step of the
-   header) and gguf_check.c (what can only be checked when the whole header is there). */
+/* Private to the three files of the GGUF reader: gguf_read.c (feeding), gguf_header.c (one function
+   for each step of the header) and gguf_check.c (what can only be checked when the whole header is
+   there). */
 #ifndef WF_FORMAT_GGUF_READER_H
 #define WF_FORMAT_GGUF_READER_H
 
@@ -50,14 +51,16 @@ struct wf_gguf_reader {
 };
 
 wf_status wf_gguf_reader_no_memory(wf_gguf_reader *r);
-/* Refuses a count of things, each of at least `each` bytes, that cannot fit into what may still come. */
+/* Refuses a count of things, each of at least `each` bytes, that cannot fit into what may still
+ * come. */
 wf_status wf_gguf_reader_check_room(wf_gguf_reader *r, uint64_t count, uint64_t each,
                                     const char *what);
 /* The error for bytes that don't begin a GGUF file: says what they look like. */
 wf_status wf_gguf_reader_refuse(wf_gguf_reader *r, const uint8_t *p, size_t n);
 /* Takes the bytes of the current step, all r->need of them, and names the next one. */
 wf_status wf_gguf_reader_step(wf_gguf_reader *r, const uint8_t *p);
-/* Sorts the tables, then checks names, alignment and places, and computes where the data begin and end. */
+/* Sorts the tables, then checks names, alignment and places, and computes where the data begin and
+ * end. */
 wf_status wf_gguf_reader_end_header(wf_gguf_reader *r);
 
 #endif

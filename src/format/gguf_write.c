@@ -1,6 +1,7 @@
-/* GGUF v3 writer (gguf.md §1), alignment 32. Keys and tensors are declared first and kept as the bytes that the header
-   will hold; then the header goes out, then the data of each tensor in the order of declaration, padded to 32. The writer
-   counts what it gets, so a tensor with too few or too many bytes is an error and never a broken file. */
+/* GGUF v3 writer (gguf.md §1), alignment 32. Keys and tensors are declared first and kept as the
+   bytes that the header will hold; then the header goes out, then the data of each tensor in the
+   order of declaration, padded to 32. The writer counts what it gets, so a tensor with too few or
+   too many bytes is an error and never a broken file. */
 #include <string.h>
 
 #include "base/alloc.h"

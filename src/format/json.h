@@ -1,5 +1,6 @@
-/* A small JSON reader (RFC 8259) into an arena tree, for config files, and a writer into a growing string.
-   Depth is limited to 64, numbers are doubles, duplicate keys are an error that names the key. */
+/* A small JSON reader (RFC 8259) into an arena tree, for config files, and a writer into a growing
+   string. Depth is limited to 64, numbers are doubles, duplicate keys are an error that names the
+   key. */
 #ifndef WF_FORMAT_JSON_H
 #define WF_FORMAT_JSON_H
 
@@ -9,7 +10,14 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-typedef enum wf_json_kind { WF_JSON_NULL, WF_JSON_BOOL, WF_JSON_NUMBER, WF_JSON_STRING, WF_JSON_ARRAY, WF_JSON_OBJECT } wf_json_kind;
+typedef enum wf_json_kind {
+    WF_JSON_NULL,
+    WF_JSON_BOOL,
+    WF_JSON_NUMBER,
+    WF_JSON_STRING,
+    WF_JSON_ARRAY,
+    WF_JSON_OBJECT
+} wf_json_kind;
 
 typedef struct wf_json {
     wf_json_kind kind;
@@ -22,7 +30,8 @@ typedef struct wf_json {
     size_t count;                 /* children */
 } wf_json;
 
-wf_status wf_json_parse(wf_arena *arena, const char *text, size_t n, const char *where, wf_json **out, wf_error *err);
+wf_status wf_json_parse(wf_arena *arena, const char *text, size_t n, const char *where,
+                        wf_json **out, wf_error *err);
 const wf_json *wf_json_get(const wf_json *object, const char *key); /* NULL-safe */
 const wf_json *wf_json_at(const wf_json *array, size_t i);
 bool wf_json_to_u64(const wf_json *v, unsigned long long *out); /* whole, 0 … 2^53 */

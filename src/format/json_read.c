@@ -1,6 +1,7 @@
-/* JSON reader (RFC 8259), recursive descent into an arena tree. Strict: UTF-8 is validated, lone surrogates, NUL, raw
-   control characters, trailing commas and bytes behind the value are errors; a byte order mark is skipped. Linear in the
-   text but for the duplicate-key check, which sorts (O(k log k) for an object of k keys). */
+/* JSON reader (RFC 8259), recursive descent into an arena tree. Strict: UTF-8 is validated, lone
+   surrogates, NUL, raw control characters, trailing commas and bytes behind the value are errors; a
+   byte order mark is skipped. Linear in the text but for the duplicate-key check, which sorts (O(k
+   log k) for an object of k keys). */
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -95,7 +96,8 @@ static size_t put_utf8(char *dst, uint32_t c) {
     return 4;
 }
 
-/* Bytes of the well-formed UTF-8 sequence at s, 0 when it is not one (overlong, surrogate, beyond U+10FFFF, cut off). */
+/* Bytes of the well-formed UTF-8 sequence at s, 0 when it is not one (overlong, surrogate, beyond
+ * U+10FFFF, cut off). */
 static size_t utf8_bytes(const unsigned char *s, size_t left) {
     size_t n = s[0] < 0x80   ? 1
                : s[0] < 0xc2 ? 0
@@ -153,7 +155,8 @@ static wf_status take_escape(parser *p, char *dst, size_t *length) {
     return WF_OK;
 }
 
-/* `at` stands behind the opening quote. Decoding never lengthens, so the raw length is room enough. */
+/* `at` stands behind the opening quote. Decoding never lengthens, so the raw length is room enough.
+ */
 static wf_status take_string(parser *p, const char **out, size_t *out_length) {
     size_t raw = p->at;
     while (raw < p->n && p->text[raw] != '"') {
@@ -201,7 +204,8 @@ static size_t skip_digits(parser *p) {
     return p->at - start;
 }
 
-/* strtod follows the process's locale; where that has another decimal point, it gets what it wants. */
+/* strtod follows the process's locale; where that has another decimal point, it gets what it wants.
+ */
 static double decimal(char *token) {
     char *end;
     double v = strtod(token, &end);

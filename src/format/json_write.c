@@ -1,5 +1,5 @@
-/* A growing string, and JSON's quoting and numbers on top of it. A failed allocation is remembered in `failed`
-   instead of being reported at each call: check it once at the end. */
+/* A growing string, and JSON's quoting and numbers on top of it. A failed allocation is remembered
+   in `failed` instead of being reported at each call: check it once at the end. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -61,7 +61,8 @@ void wf_text_format(wf_text *t, const char *format, ...) {
     va_end(again);
 }
 
-/* Runs of harmless bytes are copied whole. DEL is escaped too, beyond JSON's rules, for terminals. */
+/* Runs of harmless bytes are copied whole. DEL is escaped too, beyond JSON's rules, for terminals.
+ */
 void wf_text_json_string(wf_text *t, const char *s) {
     add_bytes(t, "\"", 1);
     while (*s != '\0') {

@@ -1,7 +1,8 @@
-/* Pickle machine for protocols 2 to 5 (the opcodes that Python's C pickler writes for plain data; text opcodes of the old
-   protocols, extensions and anything else are refused). Calls are never made: REDUCE of a torch rebuild function yields a
-   tensor value, of OrderedDict a dict, of anything else an inert object; BUILD is ignored. Each opcode makes at most one
-   value, so memory is linear in the file; the stack and the memo are bounded by it too. */
+/* Pickle machine for protocols 2 to 5 (the opcodes that Python's C pickler writes for plain data;
+   text opcodes of the old protocols, extensions and anything else are refused). Calls are never
+   made: REDUCE of a torch rebuild function yields a tensor value, of OrderedDict a dict, of
+   anything else an inert object; BUILD is ignored. Each opcode makes at most one value, so memory
+   is linear in the file; the stack and the memo are bounded by it too. */
 #include "format/pickle.h"
 
 #include <string.h>
@@ -214,7 +215,8 @@ static wf_status push_string(machine *m, wf_pickle_kind kind, uint64_t n) {
     return v != NULL && v->as.string.text != NULL ? push(m, v) : no_memory(m);
 }
 
-/* Little-endian two's complement of n bytes; beyond 64 bits an inert object (no tensor needs such a number). */
+/* Little-endian two's complement of n bytes; beyond 64 bits an inert object (no tensor needs such a
+ * number). */
 static wf_status push_long(machine *m, uint64_t n) {
     const uint8_t *p = wf_bytes_take(&m->in, n);
     if (p == NULL) {
@@ -295,7 +297,8 @@ static value *argument(const value *args, size_t i, wf_pickle_kind kind) {
                                                                            : NULL;
 }
 
-/* _rebuild_tensor_v2(storage, offset, size, stride, …), and v3 with a dtype as its seventh argument. */
+/* _rebuild_tensor_v2(storage, offset, size, stride, …), and v3 with a dtype as its seventh
+ * argument. */
 static wf_status rebuild_tensor(machine *m, const value *args, bool with_dtype) {
     const value *dtype = argument(args, 6, WF_PICKLE_GLOBAL);
     value *v = make(m, WF_PICKLE_TENSOR);
@@ -314,7 +317,8 @@ static wf_status rebuild_tensor(machine *m, const value *args, bool with_dtype) 
     return push(m, v);
 }
 
-/* OrderedDict([[key, value], …]), as Python 2 wrote it; without an argument the dict is filled later. */
+/* OrderedDict([[key, value], …]), as Python 2 wrote it; without an argument the dict is filled
+ * later. */
 static wf_status rebuild_dict(machine *m, const value *args) {
     value *v = make(m, WF_PICKLE_DICT);
     const value *pairs = argument(args, 0, WF_PICKLE_LIST);

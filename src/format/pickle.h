@@ -1,5 +1,6 @@
-/* A pickle reader that executes nothing. It rebuilds plain values (numbers, strings, tuples, lists, dicts) and, from the
-   few functions that torch.save uses, tensors; every other class becomes an inert object that only remembers its name. */
+/* A pickle reader that executes nothing. It rebuilds plain values (numbers, strings, tuples, lists,
+   dicts) and, from the few functions that torch.save uses, tensors; every other class becomes an
+   inert object that only remembers its name. */
 #ifndef WF_FORMAT_PICKLE_H
 #define WF_FORMAT_PICKLE_H
 
@@ -50,15 +51,18 @@ struct wf_pickle_value {
             int64_t elements;
         } storage;
         struct {
-            const wf_pickle_value *storage, *offset, *size, *stride; /* STORAGE, INT, TUPLE, TUPLE */
+            const wf_pickle_value *storage, *offset, *size,
+                *stride;       /* STORAGE, INT, TUPLE, TUPLE */
             const char *dtype; /* "uint16" …, where it is not the storage's; else NULL */
         } tensor;
     } as;
 };
 
 /* Values live in `arena`; they may contain themselves. Memory is bounded by a constant times n. */
-wf_status wf_pickle_load(wf_arena *arena, const uint8_t *bytes, size_t n, wf_pickle_value **out, wf_error *err);
-/* The value under a string key of a DICT or OBJECT, the last one where it was set more than once; NULL when absent. */
+wf_status wf_pickle_load(wf_arena *arena, const uint8_t *bytes, size_t n, wf_pickle_value **out,
+                         wf_error *err);
+/* The value under a string key of a DICT or OBJECT, the last one where it was set more than once;
+ * NULL when absent. */
 const wf_pickle_value *wf_pickle_get(const wf_pickle_value *dict, const char *key);
 
 #endif

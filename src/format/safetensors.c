@@ -1,6 +1,7 @@
-/* safetensors: an 8-byte little-endian header length, a JSON object {name: {dtype, shape, data_offsets}}, then the data.
-   Checked: the header inside the file, every tensor inside the data, sizes that fit dtype and shape, no overlap, no name
-   twice (the JSON reader refuses that). "__metadata__" is skipped. */
+/* safetensors: an 8-byte little-endian header length, a JSON object {name: {dtype, shape,
+   data_offsets}}, then the data. Checked: the header inside the file, every tensor inside the data,
+   sizes that fit dtype and shape, no overlap, no name twice (the JSON reader refuses that).
+   "__metadata__" is skipped. */
 #include <string.h>
 
 #include "base/alloc.h"

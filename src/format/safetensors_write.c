@@ -1,5 +1,6 @@
-/* safetensors writer for float outputs: 8-byte header length, JSON header padded with spaces to a multiple of 8, then the
-   tensors' bytes in the order of the entries, without gaps. Data are native little-endian. */
+/* safetensors writer for float outputs: 8-byte header length, JSON header padded with spaces to a
+   multiple of 8, then the tensors' bytes in the order of the entries, without gaps. Data are native
+   little-endian. */
 #include "base/alloc.h"
 #include "format/gguf.h"
 #include "format/json.h"

@@ -1,4 +1,5 @@
-/* A table of magic numbers, each with the sentence that a person needs; text formats after leading white space. */
+/* A table of magic numbers, each with the sentence that a person needs; text formats after leading
+ * white space. */
 #include "format/sniff.h"
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
-/* Sorts a list of indices by a comparison of what they stand for. Heap sort: O(n log n) whatever a hostile file
-   holds, in place, and a few hundred bytes of code. Ties need a total order from `compare` (use the index itself). */
+/* Sorts a list of indices by a comparison of what they stand for. Heap sort: O(n log n) whatever a
+   hostile file holds, in place, and a few hundred bytes of code. Ties need a total order from
+   `compare` (use the index itself). */
 #ifndef WF_FORMAT_SORT_H
 #define WF_FORMAT_SORT_H
 

@@ -1,6 +1,7 @@
-/* Opens a checkpoint by its first bytes and reads tensors out of it. A tensor is a view of a storage in the file (offset
-   and strides in elements, as in PyTorch); reading walks its elements in row-major order, in runs that lie together.
-   Scattered elements that lie close are read in one piece and picked from memory, others run by run. */
+/* Opens a checkpoint by its first bytes and reads tensors out of it. A tensor is a view of a
+   storage in the file (offset and strides in elements, as in PyTorch); reading walks its elements
+   in row-major order, in runs that lie together. Scattered elements that lie close are read in one
+   piece and picked from memory, others run by run. */
 #include "format/source.h"
 
 #include <string.h>
@@ -70,23 +71,23 @@ static double load_f64(const uint8_t *p) {
     return d;
 }
 
-#define DECODE(real)                                                                               \
-    static void decode_##real(const wf_source_tensor *t, const uint8_t *p, real *dst, size_t n) {  \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            switch (t->type) {                                                                     \
-            case WF_F32: dst[i] = (real)wf_bits_float(wf_load_u32(p + 4 * i)); break;              \
-            case WF_F16: dst[i] = (real)wf_f16_to_f32(wf_load_u16(p + 2 * i)); break;              \
-            case WF_BF16: dst[i] = (real)wf_bf16_to_f32(wf_load_u16(p + 2 * i)); break;            \
-            case WF_F64: dst[i] = (real)load_f64(p + 8 * i); break;                                \
-            case WF_I64: dst[i] = (real)(int64_t)wf_load_u64(p + 8 * i); break;                    \
-            case WF_I32: dst[i] = (real)(int32_t)wf_load_u32(p + 4 * i); break;                    \
-            case WF_I16: dst[i] = (real)(int16_t)wf_load_u16(p + 2 * i); break;                    \
-            default:                                                                               \
-                dst[i] = t->is_bool ? (real)(p[i] != 0)                                            \
-                         : t->is_u8 ? (real)p[i]                                                   \
-                                    : (real)(int8_t)p[i];                                          \
-            }                                                                                      \
-        }                                                                                          \
+#define DECODE(real)                                                                              \
+    static void decode_##real(const wf_source_tensor *t, const uint8_t *p, real *dst, size_t n) { \
+        for (size_t i = 0; i < n; i++) {                                                          \
+            switch (t->type) {                                                                    \
+            case WF_F32: dst[i] = (real)wf_bits_float(wf_load_u32(p + 4 * i)); break;             \
+            case WF_F16: dst[i] = (real)wf_f16_to_f32(wf_load_u16(p + 2 * i)); break;             \
+            case WF_BF16: dst[i] = (real)wf_bf16_to_f32(wf_load_u16(p + 2 * i)); break;           \
+            case WF_F64: dst[i] = (real)load_f64(p + 8 * i); break;                               \
+            case WF_I64: dst[i] = (real)(int64_t)wf_load_u64(p + 8 * i); break;                   \
+            case WF_I32: dst[i] = (real)(int32_t)wf_load_u32(p + 4 * i); break;                   \
+            case WF_I16: dst[i] = (real)(int16_t)wf_load_u16(p + 2 * i); break;                   \
+            default:                                                                              \
+                dst[i] = t->is_bool ? (real)(p[i] != 0)                                           \
+                         : t->is_u8 ? (real)p[i]                                                  \
+                                    : (real)(int8_t)p[i];                                         \
+            }                                                                                     \
+        }                                                                                         \
     }
 DECODE(float)
 DECODE(double)
@@ -154,7 +155,8 @@ static wf_status no_memory(const wf_source_tensor *t, uint64_t bytes, wf_error *
                    (unsigned long long)bytes);
 }
 
-/* Runs of the requested elements, one after the other; with `whole` they are picked from one read of [low, high]. */
+/* Runs of the requested elements, one after the other; with `whole` they are picked from one read
+ * of [low, high]. */
 static wf_status read_runs(reading *r, uint64_t first, uint64_t count, const uint8_t *whole,
                            uint64_t low, wf_error *err) {
     for (uint64_t i = first; i < first + count;) {

@@ -1,5 +1,6 @@
-/* One view of every checkpoint container that convert reads: a table of named tensors plus a way to read their bytes.
-   Opened by safetensors.c and torch_zip.c (zip-container .pth; nothing in the pickle is executed). */
+/* One view of every checkpoint container that convert reads: a table of named tensors plus a way to
+   read their bytes. Opened by safetensors.c and torch_zip.c (zip-container .pth; nothing in the
+   pickle is executed). */
 #ifndef WF_FORMAT_SOURCE_H
 #define WF_FORMAT_SOURCE_H
 
@@ -12,7 +13,8 @@
 
 enum { WF_SOURCE_MAX_DIMS = 8 };
 
-/* Random access to the file's bytes; the CLI implements it with fread, the page with a Blob held in memory. */
+/* Random access to the file's bytes; the CLI implements it with fread, the page with a Blob held in
+ * memory. */
 typedef struct wf_file {
     void *user;
     uint64_t size;
@@ -25,12 +27,12 @@ typedef struct wf_source_tensor {
     bool is_bool; /* type is I8; every byte but 0 counts as 1 */
     bool is_u8;   /* type is I8, but the bytes are unsigned: 0 … 255 */
     uint32_t n_dims;
-    uint64_t dims[WF_SOURCE_MAX_DIMS];    /* outermost first, as in PyTorch */
+    uint64_t dims[WF_SOURCE_MAX_DIMS];   /* outermost first, as in PyTorch */
     int64_t strides[WF_SOURCE_MAX_DIMS]; /* in elements */
     uint64_t elements;
-    uint64_t storage_at;    /* file offset of the storage's first byte */
+    uint64_t storage_at; /* file offset of the storage's first byte */
     uint64_t storage_bytes;
-    uint64_t first;         /* element offset of the tensor inside its storage */
+    uint64_t first; /* element offset of the tensor inside its storage */
 } wf_source_tensor;
 
 typedef struct wf_source {
@@ -40,20 +42,24 @@ typedef struct wf_source {
     wf_source_tensor *tensors;
     uint64_t tensor_count;
     uint32_t *by_name; /* indices in the byte order of the names */
-    /* What was unwrapped and cut off to find the plain names ("model", "without the prefix module.", "state_dict, without
-       the prefix _orig_mod."), or NULL. */
+    /* What was unwrapped and cut off to find the plain names ("model", "without the prefix
+       module.", "state_dict, without the prefix _orig_mod."), or NULL. */
     const char *prefix_note;
 } wf_source;
 
-/* Recognises the container by its first bytes; the error names what the bytes look like (HTML page, GGUF, gzip, legacy .pth, …). */
+/* Recognises the container by its first bytes; the error names what the bytes look like (HTML page,
+ * GGUF, gzip, legacy .pth, …). */
 wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err);
 void wf_source_close(wf_source *s);
 wf_status wf_safetensors_open(wf_file file, wf_source *out, wf_error *err);
 wf_status wf_torch_zip_open(wf_file file, wf_source *out, wf_error *err);
 const wf_source_tensor *wf_source_find(const wf_source *s, const char *name);
-/* Decodes `count` elements, from logical (row-major) element `first` on, to float or double. Integers convert; strided tensors are gathered. */
-wf_status wf_source_read_f32(const wf_source *s, const wf_source_tensor *t, uint64_t first, uint64_t count, float *dst, wf_error *err);
-wf_status wf_source_read_f64(const wf_source *s, const wf_source_tensor *t, uint64_t first, uint64_t count, double *dst, wf_error *err);
+/* Decodes `count` elements, from logical (row-major) element `first` on, to float or double.
+ * Integers convert; strided tensors are gathered. */
+wf_status wf_source_read_f32(const wf_source *s, const wf_source_tensor *t, uint64_t first,
+                             uint64_t count, float *dst, wf_error *err);
+wf_status wf_source_read_f64(const wf_source *s, const wf_source_tensor *t, uint64_t first,
+                             uint64_t count, double *dst, wf_error *err);
 
 /* ---- writing safetensors (for `run --out`) ---- */
 typedef struct wf_safetensors_entry {
@@ -65,6 +71,7 @@ typedef struct wf_safetensors_entry {
 } wf_safetensors_entry;
 
 struct wf_byte_sink;
-wf_status wf_safetensors_write(const struct wf_byte_sink *sink, const wf_safetensors_entry *entries, uint64_t count, wf_error *err);
+wf_status wf_safetensors_write(const struct wf_byte_sink *sink, const wf_safetensors_entry *entries,
+                               uint64_t count, wf_error *err);
 
 #endif

@@ -1,6 +1,7 @@
-/* Checks that every checkpoint container needs: sizes without overflow, every tensor inside its storage and every storage
-   inside the file, names plain and unique. A strided tensor may hold an element many times (expand); how much larger
-   than the file such a tensor may unfold is limited, so that a few bytes cannot ask for terabytes. */
+/* Checks that every checkpoint container needs: sizes without overflow, every tensor inside its
+   storage and every storage inside the file, names plain and unique. A strided tensor may hold an
+   element many times (expand); how much larger than the file such a tensor may unfold is limited,
+   so that a few bytes cannot ask for terabytes. */
 #include "format/source_finish.h"
 
 #include <string.h>
@@ -86,7 +87,8 @@ static bool all_begin_with(const wf_source *s, const char *prefix) {
     return s->tensor_count != 0;
 }
 
-/* DistributedDataParallel puts "module." before every name, torch.compile "_orig_mod."; both may occur, nested. */
+/* DistributedDataParallel puts "module." before every name, torch.compile "_orig_mod."; both may
+ * occur, nested. */
 static wf_status cut_prefixes(wf_source *s, wf_error *err) {
     static const char *const prefixes[] = {"module.", "_orig_mod."};
     char cut[64] = "";

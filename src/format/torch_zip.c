@@ -1,7 +1,8 @@
-/* PyTorch's zip container (torch.save since 1.6): ROOT/data.pkl holds the pickled object, ROOT/data/KEY the bytes of each
-   storage, ROOT/byteorder their order. The state dict is looked for under the usual names ("state_dict", "model",
-   "params_ema", "params", "state_dict_ema", in this order: the first that is a dict with tensors in it), else it is the
-   top-level dict itself. Nothing is copied: a tensor is a view of bytes in the file. */
+/* PyTorch's zip container (torch.save since 1.6): ROOT/data.pkl holds the pickled object,
+   ROOT/data/KEY the bytes of each storage, ROOT/byteorder their order. The state dict is looked for
+   under the usual names ("state_dict", "model", "params_ema", "params", "state_dict_ema", in this
+   order: the first that is a dict with tensors in it), else it is the top-level dict itself.
+   Nothing is copied: a tensor is a view of bytes in the file. */
 #include <stdio.h>
 #include <string.h>
 
@@ -259,7 +260,8 @@ static wf_status take_storage(opening *o, const wf_pickle_value *v, wf_source_te
     return wf_zip_locate(&o->zip, e, &t->storage_at, err);
 }
 
-/* A value under a name in the state dict: a tensor is taken; another kind of tensor is refused, anything else passed over. */
+/* A value under a name in the state dict: a tensor is taken; another kind of tensor is refused,
+ * anything else passed over. */
 static wf_status take_value(opening *o, const wf_pickle_value *key, const wf_pickle_value *v,
                             wf_error *err) {
     const wf_pickle_value *type = v->kind == WF_PICKLE_OBJECT ? v->as.list.type : NULL;

@@ -1,6 +1,7 @@
-/* Zip by its central directory (APPNOTE 4.3): the end record is searched from the back, the zip64 record taken where the
-   end record says so, every entry's name, size and place copied into the arena. Nothing is trusted: counts are bounded by
-   the directory's bytes, the directory and each entry by the file, and no name may occur twice. */
+/* Zip by its central directory (APPNOTE 4.3): the end record is searched from the back, the zip64
+   record taken where the end record says so, every entry's name, size and place copied into the
+   arena. Nothing is trusted: counts are bounded by the directory's bytes, the directory and each
+   entry by the file, and no name may occur twice. */
 #include "format/zip.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ static wf_status damaged(const char *what, int64_t offset, wf_error *err) {
                    "%s: the zip archive is damaged or was cut off; download it again", what);
 }
 
-/* Offset of the end record inside the file's tail, searched from the back; -1 when there is none. */
+/* Offset of the end record inside the file's tail, searched from the back; -1 when there is none.
+ */
 static int64_t find_end(const uint8_t *tail, size_t n) {
     for (size_t at = n - END_BYTES + 1; at-- > 0;) {
         if (wf_load_u32(tail + at) == 0x06054b50 &&
@@ -99,7 +101,8 @@ static wf_status find_directory(const wf_zip *zip, place *out, wf_error *err) {
     return s;
 }
 
-/* Sizes and place that do not fit 32 bits stand in the extra field 1, those and only those, in this order. */
+/* Sizes and place that do not fit 32 bits stand in the extra field 1, those and only those, in this
+ * order. */
 static bool take_zip64(wf_zip_entry *e, const uint8_t *extra, size_t n) {
     wf_bytes b = wf_bytes_of(extra, n);
     while (wf_bytes_left(&b) >= 4) {

@@ -1,4 +1,5 @@
-/* For the fuzz targets of checkpoint containers: a file in memory, and reading every tensor both ways. */
+/* For the fuzz targets of checkpoint containers: a file in memory, and reading every tensor both
+ * ways. */
 #ifndef WF_FUZZ_CHECKPOINT_H
 #define WF_FUZZ_CHECKPOINT_H
 

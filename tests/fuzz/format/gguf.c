@@ -1,5 +1,6 @@
-/* Fuzz target of the GGUF reader: any bytes, as one piece and byte by byte, with and without a known length. Besides not
-   crashing, both ways of feeding must come to the same end: same status, same sentence, same bytes delivered. */
+/* Fuzz target of the GGUF reader: any bytes, as one piece and byte by byte, with and without a
+   known length. Besides not crashing, both ways of feeding must come to the same end: same status,
+   same sentence, same bytes delivered. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +11,13 @@ typedef struct outcome {
     uint64_t delivered, hash, position;
 } outcome;
 
-static wf_status count(void *user, uint32_t tensor, uint64_t at, const void *bytes, size_t n, wf_error *err) {
+static wf_status count(void *user, uint32_t tensor, uint64_t at, const void *bytes, size_t n,
+                       wf_error *err) {
     outcome *o = user;
     (void)err;
     for (size_t i = 0; i < n; i++) {
-        o->hash = (o->hash ^ ((const uint8_t *)bytes)[i] ^ (at + i) ^ (uint64_t)tensor << 40) * UINT64_C(1099511628211);
+        o->hash = (o->hash ^ ((const uint8_t *)bytes)[i] ^ (at + i) ^ (uint64_t)tensor << 40) *
+                  UINT64_C(1099511628211);
     }
     o->delivered += n;
     return WF_OK;

@@ -1,4 +1,5 @@
-/* Fuzz target of the JSON reader and writer: what was read, written and read again, must be the same tree. */
+/* Fuzz target of the JSON reader and writer: what was read, written and read again, must be the
+ * same tree. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +26,9 @@ static void write(wf_text *t, const wf_json *v) {
 }
 
 static int same(const wf_json *a, const wf_json *b) {
-    if (a->kind != b->kind || a->boolean != b->boolean || a->count != b->count || a->length != b->length ||
-        memcmp(&a->number, &b->number, sizeof a->number) != 0 || (a->key != NULL && strcmp(a->key, b->key) != 0) ||
+    if (a->kind != b->kind || a->boolean != b->boolean || a->count != b->count ||
+        a->length != b->length || memcmp(&a->number, &b->number, sizeof a->number) != 0 ||
+        (a->key != NULL && strcmp(a->key, b->key) != 0) ||
         (a->kind == WF_JSON_STRING && strcmp(a->string, b->string) != 0)) {
         return 0;
     }
@@ -50,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (wf_json_parse(&arena, exact, size, "fuzz", &first, &err) == WF_OK) {
         wf_text t = {NULL, 0, 0, false};
         write(&t, first);
-        if (t.failed || wf_json_parse(&arena, t.data, t.length, "again", &second, &err) != WF_OK || !same(first, second)) {
+        if (t.failed || wf_json_parse(&arena, t.data, t.length, "again", &second, &err) != WF_OK ||
+            !same(first, second)) {
             abort();
         }
         wf_text_free(&t);

@@ -1,5 +1,7 @@
-"""Writes the seed corpora of the fuzz targets beside this script: small files of every kind that the readers know, so
-that the fuzzers start behind the first checks. Run it after a change; the files are committed. No packages needed."""
+"""Writes the seed corpora of the fuzz targets beside this script: small files of every kind that
+the readers know, so that the fuzzers start behind the first checks. Run it after a change; the
+files are committed. No packages needed."""
+
 import io, json, os, pickle, struct, sys, types, zipfile
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
@@ -18,7 +20,9 @@ def string(s):
 
 
 def gguf(kvs, tensors, data, version=3, align=32):
-    out = struct.pack("<4sIQQ", b"GGUF", version, len(tensors), len(kvs)) + b"".join(string(k) + v for k, v in kvs)
+    out = struct.pack("<4sIQQ", b"GGUF", version, len(tensors), len(kvs)) + b"".join(
+        string(k) + v for k, v in kvs
+    )
     for name, dims, kind, offset in tensors:
         out += string(name) + struct.pack("<I", len(dims)) + struct.pack("<%dQ" % len(dims), *dims)
         out += struct.pack("<IQ", kind, offset)
@@ -29,24 +33,63 @@ def value(kind, fmt, v):
     return struct.pack("<I" + fmt, kind, v)
 
 
-scalars = [("u8", value(0, "B", 255)), ("i8", value(1, "b", -1)), ("u16", value(2, "H", 65535)),
-           ("i16", value(3, "h", -2)), ("u32", value(4, "I", 7)), ("i32", value(5, "i", -7)), ("f32", value(6, "f", 0.5)),
-           ("bool", value(7, "B", 1)), ("str", struct.pack("<I", 8) + string("naïve")), ("u64", value(10, "Q", 2**63)),
-           ("i64", value(11, "q", -(2**40))), ("f64", value(12, "d", 1e300))]
-arrays = [("a.u8", struct.pack("<IIQ3B", 9, 0, 3, 1, 2, 3)), ("a.f32", struct.pack("<IIQ2f", 9, 6, 2, 1, 2)),
-          ("a.bool", struct.pack("<IIQ2B", 9, 7, 2, 0, 1)), ("a.i64", struct.pack("<IIQq", 9, 11, 1, -5)),
-          ("a.str", struct.pack("<IIQ", 9, 8, 2) + string("") + string("two")), ("a.none", struct.pack("<IIQ", 9, 8, 0))]
+scalars = [
+    ("u8", value(0, "B", 255)),
+    ("i8", value(1, "b", -1)),
+    ("u16", value(2, "H", 65535)),
+    ("i16", value(3, "h", -2)),
+    ("u32", value(4, "I", 7)),
+    ("i32", value(5, "i", -7)),
+    ("f32", value(6, "f", 0.5)),
+    ("bool", value(7, "B", 1)),
+    ("str", struct.pack("<I", 8) + string("naïve")),
+    ("u64", value(10, "Q", 2**63)),
+    ("i64", value(11, "q", -(2**40))),
+    ("f64", value(12, "d", 1e300)),
+]
+arrays = [
+    ("a.u8", struct.pack("<IIQ3B", 9, 0, 3, 1, 2, 3)),
+    ("a.f32", struct.pack("<IIQ2f", 9, 6, 2, 1, 2)),
+    ("a.bool", struct.pack("<IIQ2B", 9, 7, 2, 0, 1)),
+    ("a.i64", struct.pack("<IIQq", 9, 11, 1, -5)),
+    ("a.str", struct.pack("<IIQ", 9, 8, 2) + string("") + string("two")),
+    ("a.none", struct.pack("<IIQ", 9, 8, 0)),
+]
 save("gguf", "scalars", gguf(scalars, [], b""))
 save("gguf", "arrays", gguf(arrays, [], b"", version=2))
-save("gguf", "tensors", gguf([], [("w", (4, 2), 0, 0), ("q", (32, 1, 1), 8, 32), ("h", (3,), 1, 96), ("s", (), 28, 128)],
-                             bytes(range(136))))
-save("gguf", "aligned", gguf([("general.alignment", value(4, "I", 64))], [("b", (5,), 24, 64), ("a", (2,), 26, 0)],
-                             b"\1" * 69, align=64))
+save(
+    "gguf",
+    "tensors",
+    gguf(
+        [],
+        [("w", (4, 2), 0, 0), ("q", (32, 1, 1), 8, 32), ("h", (3,), 1, 96), ("s", (), 28, 128)],
+        bytes(range(136)),
+    ),
+)
+save(
+    "gguf",
+    "aligned",
+    gguf(
+        [("general.alignment", value(4, "I", 64))],
+        [("b", (5,), 24, 64), ("a", (2,), 26, 0)],
+        b"\1" * 69,
+        align=64,
+    ),
+)
 save("gguf", "page", b"<!DOCTYPE html><html><head><title>404</title></head></html>")
 
 # ---- JSON ----
-for i, text in enumerate(['{"a":[1,-2.5e-3,true,false,null,"x\\u00e9\\ud83d\\ude00\\n"],"b":{"c":{}}}', "[[[[[]]]]]", "0.1",
-                          '"\u00fc\U0001f600"', "\ufeff[1e308,-0,123456789012345678]", '{"a":1,"a":2}', ' [ 1 , 2 ] ']):
+for i, text in enumerate(
+    [
+        '{"a":[1,-2.5e-3,true,false,null,"x\\u00e9\\ud83d\\ude00\\n"],"b":{"c":{}}}',
+        "[[[[[]]]]]",
+        "0.1",
+        '"\u00fc\U0001f600"',
+        "\ufeff[1e308,-0,123456789012345678]",
+        '{"a":1,"a":2}',
+        " [ 1 , 2 ] ",
+    ]
+):
     save("json", "seed%d" % i, text.encode())
 
 
@@ -60,13 +103,41 @@ def entry(dtype, shape, begin, end):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
-save("safetensors", "floats", safetensors({"__metadata__": {"format": "pt"}, "a": entry("F32", [2, 2], 0, 16),
-                                           "b": entry("F16", [3], 16, 22), "c": entry("BF16", [1], 22, 24),
-                                           "d": entry("F64", [], 24, 32)}, bytes(range(32))))
-save("safetensors", "whole", safetensors({"a": entry("I64", [1], 0, 8), "b": entry("I32", [1], 8, 12), "c": entry("I16", [1], 12, 14),
-                                          "d": entry("I8", [1], 14, 15), "e": entry("U8", [1], 15, 16), "f": entry("BOOL", [1], 16, 17),
-                                          "g": entry("F32", [0, 3], 17, 17)}, bytes(range(17))))
-save("safetensors", "prefixed", safetensors({"module.a": entry("I8", [2], 0, 2), "module.b": entry("I8", [2], 2, 4)}, b"abcd"))
+save(
+    "safetensors",
+    "floats",
+    safetensors(
+        {
+            "__metadata__": {"format": "pt"},
+            "a": entry("F32", [2, 2], 0, 16),
+            "b": entry("F16", [3], 16, 22),
+            "c": entry("BF16", [1], 22, 24),
+            "d": entry("F64", [], 24, 32),
+        },
+        bytes(range(32)),
+    ),
+)
+save(
+    "safetensors",
+    "whole",
+    safetensors(
+        {
+            "a": entry("I64", [1], 0, 8),
+            "b": entry("I32", [1], 8, 12),
+            "c": entry("I16", [1], 12, 14),
+            "d": entry("I8", [1], 14, 15),
+            "e": entry("U8", [1], 15, 16),
+            "f": entry("BOOL", [1], 16, 17),
+            "g": entry("F32", [0, 3], 17, 17),
+        },
+        bytes(range(17)),
+    ),
+)
+save(
+    "safetensors",
+    "prefixed",
+    safetensors({"module.a": entry("I8", [2], 0, 2), "module.b": entry("I8", [2], 2, 4)}, b"abcd"),
+)
 
 
 # ---- pickles: objects that pickle themselves as torch does ----
@@ -85,14 +156,23 @@ class Kind:  # stands for a storage type, pickled as a global
 def function():
     def f(*_):
         raise RuntimeError("never called")
+
     return f
 
 
 rebuild, parameter, unknown = function(), function(), function()
-kinds = {n: type(n, (Kind,), {}) for n in ("FloatStorage", "LongStorage", "ByteStorage", "BFloat16Storage", "ComplexStorage")}
+kinds = {
+    n: type(n, (Kind,), {})
+    for n in ("FloatStorage", "LongStorage", "ByteStorage", "BFloat16Storage", "ComplexStorage")
+}
 Namespace = type("Namespace", (), {})
 module("torch", **kinds)
-module("torch._utils", _rebuild_tensor_v2=rebuild, _rebuild_parameter=parameter, _rebuild_sparse=unknown)
+module(
+    "torch._utils",
+    _rebuild_tensor_v2=rebuild,
+    _rebuild_parameter=parameter,
+    _rebuild_sparse=unknown,
+)
 module("argparse", Namespace=Namespace)
 
 
@@ -131,19 +211,48 @@ def dump(obj, protocol=2):
 f = Storage("FloatStorage", "0", 16)
 args = Namespace()
 args.lr = 0.1
-plain = {"weight": Tensor(f, 0, (2, 3), (3, 1)), "transposed": Tensor(f, 1, (3, 2), (1, 3)), "tied": Tensor(f, 0, (2, 3), (3, 1)),
-         "expanded": Tensor(f, 2, (4, 2), (1, 0)), "scalar": Tensor(f, 15, (), ()), "none": None,
-         "long": Tensor(Storage("LongStorage", "1", 1), 0, (1,), (1,)), "empty": Tensor(Storage("FloatStorage", "2", 0), 0, (0, 5), (5, 1)),
-         "byte": Tensor(Storage("ByteStorage", "1", 8), 4, (2, 2), (2, 1)), "bf": Parameter(Tensor(Storage("BFloat16Storage", "1", 4), 0, (4,), (1,)))}
+plain = {
+    "weight": Tensor(f, 0, (2, 3), (3, 1)),
+    "transposed": Tensor(f, 1, (3, 2), (1, 3)),
+    "tied": Tensor(f, 0, (2, 3), (3, 1)),
+    "expanded": Tensor(f, 2, (4, 2), (1, 0)),
+    "scalar": Tensor(f, 15, (), ()),
+    "none": None,
+    "long": Tensor(Storage("LongStorage", "1", 1), 0, (1,), (1,)),
+    "empty": Tensor(Storage("FloatStorage", "2", 0), 0, (0, 5), (5, 1)),
+    "byte": Tensor(Storage("ByteStorage", "1", 8), 4, (2, 2), (2, 1)),
+    "bf": Parameter(Tensor(Storage("BFloat16Storage", "1", 4), 0, (4,), (1,))),
+}
 save("pickle", "plain", dump(plain))
 save("pickle", "plain4", dump(plain, 4))
-save("pickle", "nested", dump({"model": {"module." + k: v for k, v in plain.items()}, "args": args, "epoch": 2**70, "lst": [1.5, (2, b"x")],
-                               "set": {1, 2}, "text": "naïve\0", "neg": -5}))
+save(
+    "pickle",
+    "nested",
+    dump(
+        {
+            "model": {"module." + k: v for k, v in plain.items()},
+            "args": args,
+            "epoch": 2**70,
+            "lst": [1.5, (2, b"x")],
+            "set": {1, 2},
+            "text": "naïve\0",
+            "neg": -5,
+        }
+    ),
+)
 save("pickle", "special", dump({"state_dict": {"a": Tensor(f, 0, (1,), (1,), unknown)}}))
 save("pickle", "complex", dump({"a": Tensor(Storage("ComplexStorage", "0", 2), 0, (1,), (1,))}))
 save("pickle", "outside", dump({"a": Tensor(f, 10, (3, 3), (3, 1))}))
-for name, entries in {"archive": [("m/data.pkl", dump(plain)), ("m/byteorder", b"little"), ("m/data/0", bytes(64)), ("m/data/1", bytes(8)),
-                                  ("m/data/2", b"")], "big_endian": [("m/data.pkl", dump(plain)), ("m/byteorder", b"big")]}.items():
+for name, entries in {
+    "archive": [
+        ("m/data.pkl", dump(plain)),
+        ("m/byteorder", b"little"),
+        ("m/data/0", bytes(64)),
+        ("m/data/1", bytes(8)),
+        ("m/data/2", b""),
+    ],
+    "big_endian": [("m/data.pkl", dump(plain)), ("m/byteorder", b"big")],
+}.items():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
         for path, data in entries:

@@ -1,6 +1,6 @@
-/* Fuzz target of the PyTorch container. Input that begins like a zip archive is opened as one; anything else is taken for
-   the data.pkl of a small archive with three storages, so that the pickle machine and the checks on tensors are reached
-   without guessing zip records. */
+/* Fuzz target of the PyTorch container. Input that begins like a zip archive is opened as one;
+   anything else is taken for the data.pkl of a small archive with three storages, so that the
+   pickle machine and the checks on tensors are reached without guessing zip records. */
 #include "checkpoint.h"
 
 static size_t put(uint8_t *out, size_t at, const void *p, size_t n) {

@@ -16,7 +16,8 @@ WF_TEST(blocks_are_aligned_and_counted) {
     }
     wf_alloc_stats during = wf_alloc_get_stats();
     CHECK(during.live == before.live + 50 && during.calls == before.calls + 50);
-    CHECK(during.live_bytes == before.live_bytes + 37 * 49 * 50 / 2 && during.peak_bytes >= during.live_bytes);
+    CHECK(during.live_bytes == before.live_bytes + 37 * 49 * 50 / 2 &&
+          during.peak_bytes >= during.live_bytes);
     for (int i = 0; i < 50; i++) {
         wf_free(blocks[i]);
     }
@@ -34,7 +35,8 @@ WF_TEST(realloc_keeps_the_content) {
     p = wf_realloc(p, 4);
     CHECK(p != NULL && memcmp(p, "0123", 4) == 0);
     wf_alloc_fail_after(1);
-    CHECK(wf_realloc(p, 1000) == NULL && memcmp(p, "0123", 4) == 0, "a block that could not grow stays as it is");
+    CHECK(wf_realloc(p, 1000) == NULL && memcmp(p, "0123", 4) == 0,
+          "a block that could not grow stays as it is");
     wf_free(p);
 }
 
@@ -53,11 +55,16 @@ WF_TEST(absurd_sizes_are_refused) {
     wf_error_clear(&err);
     CHECK(wf_alloc(SIZE_MAX) == NULL && wf_alloc(SIZE_MAX - 64) == NULL);
     CHECK_FAILS(wf_alloc_array(&p, UINT64_MAX, 8, "tensors", &err), WF_E_MEMORY, err);
-    CHECK(p == NULL && strncmp(err.text, "tensors would need 18446744073709551615 × 8 bytes", 49) == 0, "%s", err.text);
+    CHECK(p == NULL &&
+              strncmp(err.text, "tensors would need 18446744073709551615 × 8 bytes", 49) == 0,
+          "%s", err.text);
     wf_error_clear(&err);
     wf_alloc_fail_after(1);
     CHECK_FAILS(wf_alloc_array(&p, 3, 8, "tensors", &err), WF_E_MEMORY, err);
-    CHECK(strcmp(err.text, "no memory for tensors (24 bytes); close other programs or use a smaller model") == 0, "%s", err.text);
+    CHECK(strcmp(err.text,
+                 "no memory for tensors (24 bytes); close other programs or use a smaller model") ==
+              0,
+          "%s", err.text);
     wf_error_clear(&err);
     CHECK_OK(wf_alloc_array(&p, 0, 8, "tensors", &err), err);
     wf_free(p);
@@ -86,7 +93,8 @@ WF_TEST(arena_hands_out_what_stays_valid) {
     CHECK(strcmp(wf_arena_string(&arena, "abcdef", 3), "abc") == 0);
     CHECK(strcmp(wf_arena_format(&arena, "%s-%d", "x", 42), "x-42") == 0);
     CHECK(arena.used <= arena.reserved);
-    CHECK(wf_arena_alloc(&arena, SIZE_MAX - 5) == NULL && wf_arena_alloc(&arena, SIZE_MAX / 2 + 1) == NULL);
+    CHECK(wf_arena_alloc(&arena, SIZE_MAX - 5) == NULL &&
+          wf_arena_alloc(&arena, SIZE_MAX / 2 + 1) == NULL);
     wf_arena_free(&arena);
     CHECK(wf_alloc_get_stats().live == live && arena.used == 0 && arena.blocks == NULL);
 }

@@ -3,8 +3,8 @@
 
 #include "../check.h"
 
-/* Written from the description: result = rotl(s1·5, 7)·9; t = s1 << 9; s2 ^= s0; s3 ^= s1; s1 ^= s2; s0 ^= s3; s2 ^= t;
-   s3 = rotl(s3, 11). From {1, 2, 3, 4} the first results are these. */
+/* Written from the description: result = rotl(s1·5, 7)·9; t = s1 << 9; s2 ^= s0; s3 ^= s1; s1 ^=
+   s2; s0 ^= s3; s2 ^= t; s3 = rotl(s3, 11). From {1, 2, 3, 4} the first results are these. */
 WF_TEST(first_numbers_from_a_known_state) {
     static const uint32_t expected[] = {11520, 0, 5927040, 70819200};
     wf_rng r = {{1, 2, 3, 4}};

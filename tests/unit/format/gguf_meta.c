@@ -53,12 +53,14 @@ WF_TEST(scalars) {
         double f = 0.25;
         bool b = false;
         const wf_gguf_kv *kv = wf_gguf_find(g, rows[i].key);
-        CHECK(kv != NULL && kv->type == rows[i].type && kv->key.length == strlen(rows[i].key), "%s", rows[i].key);
+        CHECK(kv != NULL && kv->type == rows[i].type && kv->key.length == strlen(rows[i].key), "%s",
+              rows[i].key);
         CHECK(wf_gguf_get_u64(g, rows[i].key, &u) == rows[i].is_u64, "%s as u64", rows[i].key);
         CHECK(u == (rows[i].is_u64 ? rows[i].u : 12345), "%s", rows[i].key);
         CHECK(wf_gguf_get_f64(g, rows[i].key, &f) == rows[i].is_f64, "%s as f64", rows[i].key);
         CHECK(f == (rows[i].is_f64 ? rows[i].f : 0.25), "%s: %g", rows[i].key, f);
-        CHECK(wf_gguf_get_bool(g, rows[i].key, &b) == rows[i].is_bool && b == rows[i].is_bool, "%s as bool", rows[i].key);
+        CHECK(wf_gguf_get_bool(g, rows[i].key, &b) == rows[i].is_bool && b == rows[i].is_bool,
+              "%s as bool", rows[i].key);
         CHECK(wf_gguf_get_string(g, rows[i].key) == NULL, "%s as string", rows[i].key);
     }
     double d = 0;
@@ -73,8 +75,11 @@ WF_TEST(items) {
         bool boolean = rows[i].type == WF_GGUF_BOOL;
         snprintf(key, sizeof key, "a.%s", rows[i].key);
         const wf_gguf_kv *kv = wf_gguf_find(g, key);
-        CHECK(kv != NULL && kv->type == WF_GGUF_ARRAY && kv->element == rows[i].type && kv->count == 1, "%s", key);
-        CHECK(wf_gguf_item_u64(kv, 0, &u) == (rows[i].is_u64 || boolean) && u == rows[i].u, "%s", key);
+        CHECK(kv != NULL && kv->type == WF_GGUF_ARRAY && kv->element == rows[i].type &&
+                  kv->count == 1,
+              "%s", key);
+        CHECK(wf_gguf_item_u64(kv, 0, &u) == (rows[i].is_u64 || boolean) && u == rows[i].u, "%s",
+              key);
         CHECK(wf_gguf_item_f64(kv, 0, &f) && f == (boolean ? 1 : rows[i].f), "%s: %g", key, f);
         CHECK(!wf_gguf_item_u64(kv, 1, &u) && !wf_gguf_item_f64(kv, 1, &f), "%s past its end", key);
         CHECK(wf_gguf_item_string(kv, 0) == NULL);
@@ -85,9 +90,12 @@ WF_TEST(what_is_absent_or_of_another_kind_gives_nothing) {
     uint64_t u;
     double f;
     bool b;
-    CHECK(!wf_gguf_get_u64(g, "nope", &u) && !wf_gguf_get_f64(g, "nope", &f) && !wf_gguf_get_bool(g, "nope", &b));
-    CHECK(wf_gguf_get_string(g, "nope") == NULL && wf_gguf_find(g, "") == NULL && wf_gguf_find_tensor(g, "u8") == NULL);
-    CHECK(!wf_gguf_item_u64(NULL, 0, &u) && !wf_gguf_item_f64(NULL, 0, &f) && wf_gguf_item_string(NULL, 0) == NULL);
+    CHECK(!wf_gguf_get_u64(g, "nope", &u) && !wf_gguf_get_f64(g, "nope", &f) &&
+          !wf_gguf_get_bool(g, "nope", &b));
+    CHECK(wf_gguf_get_string(g, "nope") == NULL && wf_gguf_find(g, "") == NULL &&
+          wf_gguf_find_tensor(g, "u8") == NULL);
+    CHECK(!wf_gguf_item_u64(NULL, 0, &u) && !wf_gguf_item_f64(NULL, 0, &f) &&
+          wf_gguf_item_string(NULL, 0) == NULL);
     CHECK(!wf_gguf_item_u64(wf_gguf_find(g, "u8"), 0, &u), "a scalar has no items");
     CHECK(!wf_gguf_get_u64(g, "a.u8", &u), "an array is no scalar");
 }
@@ -111,8 +119,8 @@ int main(void) {
     }
     put(&b, "f64", WF_GGUF_F64, double_bits(-1e300), 8);
     wf_error_clear(&err);
-    if (wf_gguf_reader_create(b.n, &r, &err) != WF_OK || wf_gguf_reader_feed(r, b.bytes, b.n, &used, &g, &err) != WF_OK ||
-        g == NULL) {
+    if (wf_gguf_reader_create(b.n, &r, &err) != WF_OK ||
+        wf_gguf_reader_feed(r, b.bytes, b.n, &used, &g, &err) != WF_OK || g == NULL) {
         printf("not ok the sample is read: %s\n", err.text);
         return 1;
     }

@@ -1,5 +1,5 @@
-/* What the writer writes, the reader reads: every value type, every dtype, in pieces of every awkward size; and the
-   writer's refusals. */
+/* What the writer writes, the reader reads: every value type, every dtype, in pieces of every
+   awkward size; and the writer's refusals. */
 #include "memory.h"
 
 typedef struct sink_state {
@@ -9,7 +9,8 @@ typedef struct sink_state {
     bool out_of_order;
 } sink_state;
 
-static wf_status keep(void *user, uint32_t tensor, uint64_t at, const void *bytes, size_t n, wf_error *err) {
+static wf_status keep(void *user, uint32_t tensor, uint64_t at, const void *bytes, size_t n,
+                      wf_error *err) {
     sink_state *s = user;
     (void)err;
     if (tensor >= 16 || at != s->data[tensor].n || n == 0) {
@@ -32,10 +33,10 @@ static const struct {
     uint32_t n_dims;
     uint64_t dims[4];
 } tensors[] = {
-    {"first.weight", WF_F32, 2, {3, 5, 1, 1}},  {"scalar", WF_F64, 0, {1, 1, 1, 1}},
-    {"quantized", WF_Q8_0, 3, {64, 3, 2, 1}},   {"half", WF_F16, 1, {7, 1, 1, 1}},
-    {"brain", WF_BF16, 4, {2, 3, 4, 5}},        {"i8", WF_I8, 1, {33, 1, 1, 1}},
-    {"i64", WF_I64, 1, {2, 1, 1, 1}},           {"i32", WF_I32, 1, {1, 1, 1, 1}},
+    {"first.weight", WF_F32, 2, {3, 5, 1, 1}}, {"scalar", WF_F64, 0, {1, 1, 1, 1}},
+    {"quantized", WF_Q8_0, 3, {64, 3, 2, 1}},  {"half", WF_F16, 1, {7, 1, 1, 1}},
+    {"brain", WF_BF16, 4, {2, 3, 4, 5}},       {"i8", WF_I8, 1, {33, 1, 1, 1}},
+    {"i64", WF_I64, 1, {2, 1, 1, 1}},          {"i32", WF_I32, 1, {1, 1, 1, 1}},
     {"i16", WF_I16, 2, {1, 9, 1, 1}},
 };
 enum { TENSORS = sizeof tensors / sizeof tensors[0] };
@@ -45,7 +46,9 @@ static uint64_t bytes_of(int i) {
     return wf_dtype_row_bytes(tensors[i].type, tensors[i].dims[0]) * rows;
 }
 
-static uint8_t content(int tensor, uint64_t at) { return (uint8_t)(tensor * 37 + (int)(at * 11 % 251)); }
+static uint8_t content(int tensor, uint64_t at) {
+    return (uint8_t)(tensor * 37 + (int)(at * 11 % 251));
+}
 
 static void write_sample(blob *out) {
     static const int32_t i32s[] = {-1, 0, 7};
@@ -70,7 +73,9 @@ static void write_sample(blob *out) {
     CHECK_OK(wf_gguf_add_array(w, "b.u64", WF_GGUF_U64, u64s, 1, &err), err);
     CHECK_OK(wf_gguf_add_array(w, "b.none", WF_GGUF_STRING, words, 0, &err), err);
     for (int i = 0; i < TENSORS; i++) {
-        CHECK_OK(wf_gguf_add_tensor(w, tensors[i].name, tensors[i].type, tensors[i].n_dims, tensors[i].dims, &err), err);
+        CHECK_OK(wf_gguf_add_tensor(w, tensors[i].name, tensors[i].type, tensors[i].n_dims,
+                                    tensors[i].dims, &err),
+                 err);
     }
     CHECK_OK(wf_gguf_write_header(w, blob_sink(out), &err), err);
     for (int i = 0; i < TENSORS; i++) {
@@ -95,7 +100,8 @@ static void check_metadata(const wf_gguf *g) {
     CHECK(wf_gguf_get_bool(g, "a.bool", &b) && b);
     CHECK(strcmp(wf_gguf_get_string(g, "a.empty"), "") == 0);
     const wf_gguf_kv *words = wf_gguf_find(g, "b.words");
-    CHECK(words != NULL && words->count == 3 && strcmp(wf_gguf_item_string(words, 2), "drei\n") == 0);
+    CHECK(words != NULL && words->count == 3 &&
+          strcmp(wf_gguf_item_string(words, 2), "drei\n") == 0);
     CHECK(strcmp(wf_gguf_item_string(words, 0), "") == 0 && wf_gguf_item_string(words, 3) == NULL);
     const wf_gguf_kv *none = wf_gguf_find(g, "b.none");
     CHECK(none != NULL && none->count == 0 && none->element == WF_GGUF_STRING);
@@ -138,7 +144,8 @@ static void read_back(const blob *file, size_t piece, uint64_t known_size) {
         CHECK(g->total_bytes <= file->n && file->n - g->total_bytes < 32);
         for (int i = 0; i < TENSORS; i++) {
             const wf_gguf_tensor *t = wf_gguf_find_tensor(g, tensors[i].name);
-            CHECK(t == &g->tensors[i] && t->type == tensors[i].type && t->n_dims == tensors[i].n_dims);
+            CHECK(t == &g->tensors[i] && t->type == tensors[i].type &&
+                  t->n_dims == tensors[i].n_dims);
             CHECK(t->bytes == bytes_of(i) && state.data[i].n == t->bytes, "tensor %d", i);
             for (uint64_t at = 0; at < state.data[i].n; at++) {
                 CHECK(state.data[i].bytes[at] == content(i, at), "tensor %d, byte %d", i, (int)at);
@@ -178,7 +185,9 @@ WF_TEST(metadata_copied_from_another_file_is_the_same_bytes) {
         CHECK_OK(wf_gguf_add_kv(w, &g->kvs[i], &err), err);
     }
     for (int i = 0; i < TENSORS; i++) {
-        CHECK_OK(wf_gguf_add_tensor(w, tensors[i].name, tensors[i].type, tensors[i].n_dims, tensors[i].dims, &err), err);
+        CHECK_OK(wf_gguf_add_tensor(w, tensors[i].name, tensors[i].type, tensors[i].n_dims,
+                                    tensors[i].dims, &err),
+                 err);
     }
     CHECK_OK(wf_gguf_write_header(w, blob_sink(&copy), &err), err);
     CHECK(copy.n == g->data_start && memcmp(copy.bytes, file.bytes, copy.n) == 0);
@@ -188,10 +197,10 @@ WF_TEST(metadata_copied_from_another_file_is_the_same_bytes) {
     blob_free(&copy);
 }
 
-#define REFUSED(call, code_, sentence)                                       \
-    do {                                                                     \
-        wf_error_clear(&err);                                                \
-        CHECK((call) == (code_), "%s", err.text);                            \
+#define REFUSED(call, code_, sentence)                                           \
+    do {                                                                         \
+        wf_error_clear(&err);                                                    \
+        CHECK((call) == (code_), "%s", err.text);                                \
         CHECK(strcmp(err.text, sentence) == 0, "the sentence is: %s", err.text); \
     } while (0)
 
@@ -204,14 +213,17 @@ WF_TEST(writer_refuses_misuse) {
     CHECK(wf_gguf_add_u32(w, "k", 1, NULL) == WF_OK);
     REFUSED(wf_gguf_add_string(w, "k", "v", &err), WF_E_ARGUMENT,
             "the metadata key \"k\" was added twice: add it once");
-    REFUSED(wf_gguf_add_u32(w, "", 1, &err), WF_E_ARGUMENT,
-            "the metadata key \"\" is 0 bytes long, and GGUF allows 1 … 65535: choose a shorter name");
+    REFUSED(
+        wf_gguf_add_u32(w, "", 1, &err), WF_E_ARGUMENT,
+        "the metadata key \"\" is 0 bytes long, and GGUF allows 1 … 65535: choose a shorter name");
     REFUSED(wf_gguf_add_u32(w, "general.alignment", 64, &err), WF_E_ARGUMENT,
             "this writer aligns to 32, GGUF's default: leave general.alignment out");
-    REFUSED(wf_gguf_add_tensor(w, "t", WF_F32, 2, dims, &err), WF_E_SHAPE,
-            "dimension 1 of tensor \"t\" is 0, which is nothing or too much: leave such a tensor out");
+    REFUSED(
+        wf_gguf_add_tensor(w, "t", WF_F32, 2, dims, &err), WF_E_SHAPE,
+        "dimension 1 of tensor \"t\" is 0, which is nothing or too much: leave such a tensor out");
     REFUSED(wf_gguf_add_tensor(w, "t", WF_Q8_0, 1, odd, &err), WF_E_SHAPE,
-            "tensor \"t\" has rows of 33 elements, and Q8_0 is stored in blocks of 32: pad the rows or choose another type");
+            "tensor \"t\" has rows of 33 elements, and Q8_0 is stored in blocks of 32: pad the "
+            "rows or choose another type");
     REFUSED(wf_gguf_add_tensor(w, "t", WF_F32, 5, dims, &err), WF_E_SHAPE,
             "tensor \"t\" has 5 dimensions, and GGUF allows 4: merge some");
     CHECK(wf_gguf_add_tensor(w, "t", WF_F32, 1, two, NULL) == WF_OK);
@@ -254,7 +266,8 @@ WF_TEST(many_keys_and_tensors) {
     for (uint32_t i = 0; g != NULL && i < 3000; i++) {
         snprintf(name, sizeof name, "k%u", i);
         CHECK(wf_gguf_get_u64(g, name, &v) && v == i);
-        CHECK(wf_gguf_find_tensor(g, name) != NULL && strcmp(wf_gguf_find_tensor(g, name)->name.text, name) == 0);
+        CHECK(wf_gguf_find_tensor(g, name) != NULL &&
+              strcmp(wf_gguf_find_tensor(g, name)->name.text, name) == 0);
     }
     CHECK(g != NULL && wf_gguf_find(g, "k3000") == NULL && wf_gguf_find_tensor(g, "") == NULL);
     wf_gguf_reader_free(r);

@@ -1,4 +1,5 @@
-/* The JSON reader: values, every kind of error with its exact sentence, and a text cut off at every byte. */
+/* The JSON reader: values, every kind of error with its exact sentence, and a text cut off at every
+ * byte. */
 #include "base/alloc.h"
 #include "memory.h"
 
@@ -24,17 +25,23 @@ static wf_json *parse(const char *text, wf_error *err) {
 WF_TEST(values) {
     wf_error err;
     unsigned long long u;
-    const wf_json *v = parse(" { \"a\" : [ 1 , -2.5e-3 , true , false , null ] , \"b\" : { \"c\" : \"x\" } , \"\" : {} } ", &err);
+    const wf_json *v = parse(" { \"a\" : [ 1 , -2.5e-3 , true , false , null ] , \"b\" : { \"c\" : "
+                             "\"x\" } , \"\" : {} } ",
+                             &err);
     CHECK(v != NULL && v->kind == WF_JSON_OBJECT && v->count == 3, "%s", err.text);
     const wf_json *a = wf_json_get(v, "a");
     CHECK(a != NULL && a->kind == WF_JSON_ARRAY && a->count == 5 && strcmp(a->key, "a") == 0);
     CHECK(wf_json_at(a, 0)->number == 1 && wf_json_at(a, 1)->number == -2.5e-3);
-    CHECK(wf_json_at(a, 2)->boolean && !wf_json_at(a, 3)->boolean && wf_json_at(a, 4)->kind == WF_JSON_NULL);
-    CHECK(wf_json_at(a, 5) == NULL && wf_json_at(NULL, 0) == NULL && wf_json_get(NULL, "a") == NULL && wf_json_get(a, "a") == NULL);
-    CHECK(strcmp(wf_json_get(wf_json_get(v, "b"), "c")->string, "x") == 0 && wf_json_get(v, "nope") == NULL);
+    CHECK(wf_json_at(a, 2)->boolean && !wf_json_at(a, 3)->boolean &&
+          wf_json_at(a, 4)->kind == WF_JSON_NULL);
+    CHECK(wf_json_at(a, 5) == NULL && wf_json_at(NULL, 0) == NULL &&
+          wf_json_get(NULL, "a") == NULL && wf_json_get(a, "a") == NULL);
+    CHECK(strcmp(wf_json_get(wf_json_get(v, "b"), "c")->string, "x") == 0 &&
+          wf_json_get(v, "nope") == NULL);
     CHECK(wf_json_get(v, "")->kind == WF_JSON_OBJECT && wf_json_get(v, "")->count == 0);
     CHECK(wf_json_to_u64(wf_json_at(a, 0), &u) && u == 1);
-    CHECK(!wf_json_to_u64(wf_json_at(a, 1), &u) && !wf_json_to_u64(wf_json_at(a, 2), &u) && !wf_json_to_u64(NULL, &u));
+    CHECK(!wf_json_to_u64(wf_json_at(a, 1), &u) && !wf_json_to_u64(wf_json_at(a, 2), &u) &&
+          !wf_json_to_u64(NULL, &u));
     v = parse("9007199254740992", &err);
     CHECK(wf_json_to_u64(v, &u) && u == 9007199254740992ull);
     v = parse("9007199254740994", &err);
@@ -45,28 +52,39 @@ WF_TEST(numbers_are_correctly_rounded) {
     static const struct {
         const char *text;
         double value;
-    } rows[] = {{"0", 0}, {"-0", -0.0}, {"0.1", 0.1}, {"1e0", 1}, {"1E+2", 100}, {"4.9e-324", 4.9e-324},
-                {"1.7976931348623157e308", 1.7976931348623157e308}, {"123456789012345680000", 123456789012345680000.0},
-                {"2.2250738585072011e-308", 2.2250738585072011e-308}, {"1e-999", 0}};
+    } rows[] = {{"0", 0},
+                {"-0", -0.0},
+                {"0.1", 0.1},
+                {"1e0", 1},
+                {"1E+2", 100},
+                {"4.9e-324", 4.9e-324},
+                {"1.7976931348623157e308", 1.7976931348623157e308},
+                {"123456789012345680000", 123456789012345680000.0},
+                {"2.2250738585072011e-308", 2.2250738585072011e-308},
+                {"1e-999", 0}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         wf_error err;
         const wf_json *v = parse(rows[i].text, &err);
-        CHECK(v != NULL && v->kind == WF_JSON_NUMBER && memcmp(&v->number, &rows[i].value, 8) == 0, "%s", rows[i].text);
+        CHECK(v != NULL && v->kind == WF_JSON_NUMBER && memcmp(&v->number, &rows[i].value, 8) == 0,
+              "%s", rows[i].text);
     }
 }
 
 WF_TEST(strings_are_decoded) {
     static const struct {
         const char *text, *value;
-    } rows[] = {{"\"\"", ""},
-                {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t"},
-                {"\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\"", "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
-                {"\"na\xc3\xafve \xf0\x9f\x98\x80 \xe2\x80\xa8\"", "na\xc3\xafve \xf0\x9f\x98\x80 \xe2\x80\xa8"},
-                {"\xef\xbb\xbf\"after a byte order mark\"", "after a byte order mark"}};
+    } rows[] = {
+        {"\"\"", ""},
+        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t"},
+        {"\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\"", "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+        {"\"na\xc3\xafve \xf0\x9f\x98\x80 \xe2\x80\xa8\"",
+         "na\xc3\xafve \xf0\x9f\x98\x80 \xe2\x80\xa8"},
+        {"\xef\xbb\xbf\"after a byte order mark\"", "after a byte order mark"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         wf_error err;
         const wf_json *v = parse(rows[i].text, &err);
-        CHECK(v != NULL && v->kind == WF_JSON_STRING && strcmp(v->string, rows[i].value) == 0, "%s: %s", rows[i].text, err.text);
+        CHECK(v != NULL && v->kind == WF_JSON_STRING && strcmp(v->string, rows[i].value) == 0,
+              "%s: %s", rows[i].text, err.text);
         CHECK(v != NULL && v->length == strlen(rows[i].value));
     }
 }
@@ -90,16 +108,24 @@ static void refused(const char *text, const char *sentence) {
 static void errors(void) {
     refused("", AT(1, 1, "the text ends where a value is expected: it is empty or was cut off"));
     refused("[1,", AT(1, 4, "the text ends where a value is expected: it is empty or was cut off"));
-    refused("[1,]", AT(1, 4, "a value is expected here: an object, array, string, number, true, false or null"));
+    refused("[1,]",
+            AT(1, 4,
+               "a value is expected here: an object, array, string, number, true, false or null"));
     refused("[1 2]", AT(1, 4, "a comma or ] is expected here"));
     refused("{\"a\":1 \"b\":2}", AT(1, 8, "a comma or } is expected here"));
     refused("{\"a\":1,}", AT(1, 8, "a key in double quotes is expected here"));
     refused("{a:1}", AT(1, 2, "a key in double quotes is expected here"));
     refused("{\"a\" 1}", AT(1, 6, "a colon is expected behind the key"));
     refused("{}\n  x", AT(2, 3, "there is more text behind the end of the value"));
-    refused("nul", AT(1, 1, "a value is expected here: an object, array, string, number, true, false or null"));
-    refused("NaN", AT(1, 1, "a value is expected here: an object, array, string, number, true, false or null"));
-    refused("'a'", AT(1, 1, "a value is expected here: an object, array, string, number, true, false or null"));
+    refused("nul",
+            AT(1, 1,
+               "a value is expected here: an object, array, string, number, true, false or null"));
+    refused("NaN",
+            AT(1, 1,
+               "a value is expected here: an object, array, string, number, true, false or null"));
+    refused("'a'",
+            AT(1, 1,
+               "a value is expected here: an object, array, string, number, true, false or null"));
     refused("-", AT(1, 2, "a number without digits or with a leading zero"));
     refused("01", AT(1, 3, "a number without digits or with a leading zero"));
     refused("1.", AT(1, 3, "digits are missing behind the decimal point"));
@@ -107,14 +133,20 @@ static void errors(void) {
     refused("1e999", AT(1, 6, "a number too large for a double"));
     refused("\"abc", AT(1, 2, "a string that never ends; a closing \" is missing"));
     refused("\"abc\\", AT(1, 2, "a string that never ends; a closing \" is missing"));
-    refused("\"\\x\"",
-            AT(1, 4, "an unknown escape in a string; legal are \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX"));
+    refused("\"\\x\"", AT(1, 4,
+                          "an unknown escape in a string; legal are \\\" \\\\ \\/ \\b \\f \\n \\r "
+                          "\\t and \\uXXXX"));
     refused("\"\\u12g4\"", AT(1, 6, "\\u needs four hexadecimal digits"));
     refused("\"\\u0000\"", AT(1, 8, "\\u0000 in a string is not accepted; remove it"));
-    refused("\"\\ud800\"", AT(1, 8, "half of a surrogate pair in a string; a pair is \\uD800-\\uDBFF, then \\uDC00-\\uDFFF"));
-    refused("\"\\udc00\"", AT(1, 8, "half of a surrogate pair in a string; a pair is \\uD800-\\uDBFF, then \\uDC00-\\uDFFF"));
-    refused("\"\\ud800\\u0041\"",
-            AT(1, 14, "half of a surrogate pair in a string; a pair is \\uD800-\\uDBFF, then \\uDC00-\\uDFFF"));
+    refused("\"\\ud800\"", AT(1, 8,
+                              "half of a surrogate pair in a string; a pair is \\uD800-\\uDBFF, "
+                              "then \\uDC00-\\uDFFF"));
+    refused("\"\\udc00\"", AT(1, 8,
+                              "half of a surrogate pair in a string; a pair is \\uD800-\\uDBFF, "
+                              "then \\uDC00-\\uDFFF"));
+    refused("\"\\ud800\\u0041\"", AT(1, 14,
+                                     "half of a surrogate pair in a string; a pair is "
+                                     "\\uD800-\\uDBFF, then \\uDC00-\\uDFFF"));
     refused("\"a\nb\"", AT(1, 3, "a control character in a string; write it as \\u00XX"));
     refused("\"\xc0\xaf\"", AT(1, 2, "bytes that are not UTF-8; save the file as UTF-8"));
     refused("\"\xed\xa0\x80\"", AT(1, 2, "bytes that are not UTF-8; save the file as UTF-8"));
@@ -122,7 +154,8 @@ static void errors(void) {
     refused("\"\xe2\x82\"", AT(1, 2, "bytes that are not UTF-8; save the file as UTF-8"));
     refused("{\"x\":{\"a\":1,\"b\":2,\"a\":3}}",
             "test.json: the key \"a\" appears twice in one object; remove one of the two");
-    refused("{\"\\u0061\":1,\"a\":3}", "test.json: the key \"a\" appears twice in one object; remove one of the two");
+    refused("{\"\\u0061\":1,\"a\":3}",
+            "test.json: the key \"a\" appears twice in one object; remove one of the two");
 }
 
 WF_TEST(nesting_is_limited) {
@@ -144,7 +177,9 @@ WF_TEST(a_number_of_absurd_length_is_refused) {
     text[1] = '.';
     text[sizeof text - 1] = '\0';
     CHECK(parse(text, &err) == NULL);
-    CHECK(strcmp(err.text, "test.json, line 1, column 1000: a number of more than 400 characters") == 0, "%s", err.text);
+    CHECK(strcmp(err.text,
+                 "test.json, line 1, column 1000: a number of more than 400 characters") == 0,
+          "%s", err.text);
 }
 
 WF_TEST(many_keys_are_checked_fast) {
@@ -159,7 +194,8 @@ WF_TEST(many_keys_are_checked_fast) {
     CHECK(v != NULL && v->count == KEYS, "%s", err.text);
     t.length--;
     wf_text_add(&t, ",\"77777\":0}");
-    CHECK(parse(t.data, &err) == NULL && strstr(err.text, "\"77777\" appears twice") != NULL, "%s", err.text);
+    CHECK(parse(t.data, &err) == NULL && strstr(err.text, "\"77777\" appears twice") != NULL, "%s",
+          err.text);
     wf_text_free(&t);
 }
 

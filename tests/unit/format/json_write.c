@@ -1,5 +1,5 @@
-/* The JSON writer: numbers that read back as the same double and are no longer than needed, strings that are quoted, and
-   memory that runs out. */
+/* The JSON writer: numbers that read back as the same double and are no longer than needed, strings
+   that are quoted, and memory that runs out. */
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -20,11 +20,17 @@ WF_TEST(numbers_are_short) {
     static const struct {
         double value;
         const char *text;
-    } rows[] = {{0, "0"}, {-0.0, "-0"}, {1, "1"}, {-17, "-17"}, {0.1, "0.1"}, {1.0 / 3, "0.3333333333333333"},
-                {1e15, "1e+15"}, {999999999999999, "999999999999999"}, {1e300, "1e+300"}, {5e-324, "4.94065645841247e-324"},
-                {2.5, "2.5"}, {(double)0.1f, "0.10000000149011612"}, {NAN, "null"}, {INFINITY, "null"}, {-INFINITY, "null"}};
+    } rows[] = {{0, "0"},           {-0.0, "-0"},
+                {1, "1"},           {-17, "-17"},
+                {0.1, "0.1"},       {1.0 / 3, "0.3333333333333333"},
+                {1e15, "1e+15"},    {999999999999999, "999999999999999"},
+                {1e300, "1e+300"},  {5e-324, "4.94065645841247e-324"},
+                {2.5, "2.5"},       {(double)0.1f, "0.10000000149011612"},
+                {NAN, "null"},      {INFINITY, "null"},
+                {-INFINITY, "null"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        CHECK(strcmp(number(rows[i].value), rows[i].text) == 0, "%s, not %s", number(rows[i].value), rows[i].text);
+        CHECK(strcmp(number(rows[i].value), rows[i].text) == 0, "%s, not %s", number(rows[i].value),
+              rows[i].text);
     }
 }
 
@@ -61,7 +67,8 @@ WF_TEST(text_grows) {
     for (int i = 0; i < 10000; i++) {
         wf_text_format(&t, "%d,", i % 10);
     }
-    CHECK(t.length == 20000 && strlen(t.data) == 20000 && memcmp(t.data + 19990, "5,6,7,8,9,", 10) == 0 && !t.failed);
+    CHECK(t.length == 20000 && strlen(t.data) == 20000 &&
+          memcmp(t.data + 19990, "5,6,7,8,9,", 10) == 0 && !t.failed);
     wf_text_free(&t);
     CHECK(t.data == NULL && t.length == 0);
 }

@@ -1,4 +1,5 @@
-/* Files in memory for the tests of src/format: a byte builder, a wf_file over bytes, a wf_byte_sink into bytes. */
+/* Files in memory for the tests of src/format: a byte builder, a wf_file over bytes, a wf_byte_sink
+ * into bytes. */
 #ifndef WF_TESTS_FORMAT_MEMORY_H
 #define WF_TESTS_FORMAT_MEMORY_H
 
@@ -31,7 +32,9 @@ static inline void blob_int(blob *b, uint64_t v, int bytes) {
     }
 }
 
-static inline void blob_text(blob *b, const char *s) { blob_put(b, s, strlen(s)); }
+static inline void blob_text(blob *b, const char *s) {
+    blob_put(b, s, strlen(s));
+}
 
 /* A GGUF string: length, bytes. */
 static inline void blob_string(blob *b, const char *s) {
@@ -55,11 +58,12 @@ static inline wf_byte_sink blob_sink(blob *b) {
     return sink;
 }
 
-static inline wf_status blob_file_read(void *user, uint64_t offset, void *dst, size_t n, wf_error *err) {
+static inline wf_status blob_file_read(void *user, uint64_t offset, void *dst, size_t n,
+                                       wf_error *err) {
     const blob *b = user;
     if (offset > b->n || n > b->n - offset) {
-        return wf_fail(err, WF_E_IO, "memory file", (int64_t)offset, "read of %zu bytes at %llu, past the end", n,
-                       (unsigned long long)offset);
+        return wf_fail(err, WF_E_IO, "memory file", (int64_t)offset,
+                       "read of %zu bytes at %llu, past the end", n, (unsigned long long)offset);
     }
     if (n != 0) {
         memcpy(dst, b->bytes + offset, n);

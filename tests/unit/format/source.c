@@ -1,5 +1,6 @@
-/* Reading tensors out of a source: every way through the strided reader (contiguous, in one span, run by run) against a
-   plain loop over the strides, whole and in pieces; opening by the first bytes; I/O errors. */
+/* Reading tensors out of a source: every way through the strided reader (contiguous, in one span,
+   run by run) against a plain loop over the strides, whole and in pieces; opening by the first
+   bytes; I/O errors. */
 #include "memory.h"
 
 enum { HELD = 3000000 };
@@ -13,7 +14,9 @@ static wf_status counted_read(void *user, uint64_t offset, void *dst, size_t n, 
     return blob_file_read(user, offset, dst, n, err);
 }
 
-static double held(uint64_t i) { return (double)(i * 2654435761u % 65521) - 30000; }
+static double held(uint64_t i) {
+    return (double)(i * 2654435761u % 65521) - 30000;
+}
 
 /* A source over one storage of HELD int32 behind 5 bytes of something else. */
 static wf_source make_source(void) {
@@ -30,7 +33,8 @@ static wf_source make_source(void) {
     return s;
 }
 
-static wf_source_tensor view(uint64_t first, uint32_t n_dims, const uint64_t *dims, const int64_t *strides) {
+static wf_source_tensor view(uint64_t first, uint32_t n_dims, const uint64_t *dims,
+                             const int64_t *strides) {
     wf_source_tensor t;
     memset(&t, 0, sizeof t);
     t.name = "view";
@@ -71,8 +75,9 @@ static void check_view(const wf_source *s, const char *name, wf_source_tensor t)
             CHECK_OK(wf_source_read_f64(s, &t, i, n, d + i, &err), err);
             CHECK_OK(wf_source_read_f32(s, &t, i, n, f + i, &err), err);
             for (uint64_t k = i; k < i + n; k++) {
-                CHECK(d[k] == expected(&t, k) && f[k] == (float)d[k], "piece of %d: element %d is %g, not %g", (int)step,
-                      (int)k, d[k], expected(&t, k));
+                CHECK(d[k] == expected(&t, k) && f[k] == (float)d[k],
+                      "piece of %d: element %d is %g, not %g", (int)step, (int)k, d[k],
+                      expected(&t, k));
             }
         }
     }
@@ -82,14 +87,18 @@ static void check_view(const wf_source *s, const char *name, wf_source_tensor t)
 }
 
 static void views(const wf_source *s) {
-    check_view(s, "contiguous, larger than a piece", view(17, 2, (uint64_t[]){500, 333}, (int64_t[]){333, 1}));
+    check_view(s, "contiguous, larger than a piece",
+               view(17, 2, (uint64_t[]){500, 333}, (int64_t[]){333, 1}));
     check_view(s, "transposed", view(3, 2, (uint64_t[]){300, 200}, (int64_t[]){1, 300}));
     check_view(s, "columns of a matrix", view(5, 2, (uint64_t[]){400, 6}, (int64_t[]){1000, 1}));
     check_view(s, "far apart", view(0, 2, (uint64_t[]){20, 3}, (int64_t[]){149000, 7}));
-    check_view(s, "long runs far apart", view(9, 2, (uint64_t[]){3, 100000}, (int64_t[]){1200000 - 300000, 1}));
+    check_view(s, "long runs far apart",
+               view(9, 2, (uint64_t[]){3, 100000}, (int64_t[]){1200000 - 300000, 1}));
     check_view(s, "expanded", view(11, 3, (uint64_t[]){50, 40, 3}, (int64_t[]){0, 1, 0}));
-    check_view(s, "channels last", view(1, 4, (uint64_t[]){2, 3, 40, 50}, (int64_t[]){6000, 1, 150, 3}));
-    check_view(s, "axes of length 1 with odd strides", view(4, 4, (uint64_t[]){1, 30, 1, 20}, (int64_t[]){-9, 20, 77, 1}));
+    check_view(s, "channels last",
+               view(1, 4, (uint64_t[]){2, 3, 40, 50}, (int64_t[]){6000, 1, 150, 3}));
+    check_view(s, "axes of length 1 with odd strides",
+               view(4, 4, (uint64_t[]){1, 30, 1, 20}, (int64_t[]){-9, 20, 77, 1}));
     check_view(s, "one element", view(HELD - 1, 0, NULL, NULL));
 }
 
@@ -97,7 +106,8 @@ static wf_source_tensor whole_transposed(void) {
     return view(0, 2, (uint64_t[]){2000, 1500}, (int64_t[]){1, 2000});
 }
 
-/* Reading must not cost a call an element where elements lie close, nor the whole storage where they don't. */
+/* Reading must not cost a call an element where elements lie close, nor the whole storage where
+ * they don't. */
 static void costs(const wf_source *s) {
     wf_error err;
     wf_error_clear(&err);
@@ -129,11 +139,15 @@ WF_TEST(read_errors_are_passed_on) {
     CHECK_FAILS(wf_source_read_f32(&s, &u, 0, 2, f, &err), WF_E_IO, err);
     wf_error_clear(&err);
     CHECK_FAILS(wf_source_read_f32(&s, &t, 1, 2, f, &err), WF_E_ARGUMENT, err);
-    CHECK(strcmp(err.text, "elements 1 … 3 of tensor \"view\" were asked for, and it has 2; ask for fewer") == 0, "%s", err.text);
+    CHECK(strcmp(err.text,
+                 "elements 1 … 3 of tensor \"view\" were asked for, and it has 2; ask for fewer") ==
+              0,
+          "%s", err.text);
     blob_free(&small);
 }
 
-static void foreign(const char *name, const char *bytes, size_t n, wf_status code, const char *sentence) {
+static void foreign(const char *name, const char *bytes, size_t n, wf_status code,
+                    const char *sentence) {
     blob b = {NULL, 0, 0};
     wf_source s;
     wf_error err;
@@ -152,19 +166,23 @@ int main(void) {
     costs(&s);
     RUN(read_errors_are_passed_on);
     foreign("an empty file", "", 0, WF_E_TRUNCATED, "the file is empty: check the path");
-    foreign("a web page", "<!doctype html>", 15, WF_E_UNSUPPORTED, "this is a web page, not a model: check the URL");
+    foreign("a web page", "<!doctype html>", 15, WF_E_UNSUPPORTED,
+            "this is a web page, not a model: check the URL");
     foreign("a GGUF file", "GGUF\3\0\0\0", 8, WF_E_UNSUPPORTED,
             "this is a GGUF file, which needs no conversion: run it as it is");
     foreign("a bare pickle", "\x80\4}.", 4, WF_E_UNSUPPORTED,
-            "this is a bare Python pickle, not a model file: save the state dict with torch.save or safetensors");
+            "this is a bare Python pickle, not a model file: save the state dict with torch.save "
+            "or safetensors");
     foreign("a picture", "\xff\xd8\xff\xe0", 4, WF_E_UNSUPPORTED,
             "this is a JPEG picture, not a model: were model and picture exchanged?");
     foreign("a Keras file", "\x89HDF\r\n", 6, WF_E_UNSUPPORTED,
             "this is an HDF5 (Keras) file, which is not read: export the weights as safetensors");
-    foreign("a llama2.c file", "24ka\1\0\0\0", 8, WF_E_UNSUPPORTED,
-            "this is a llama2.c checkpoint, which is not read: use the .pt file it was exported from");
+    foreign(
+        "a llama2.c file", "24ka\1\0\0\0", 8, WF_E_UNSUPPORTED,
+        "this is a llama2.c checkpoint, which is not read: use the .pt file it was exported from");
     foreign("something else", "\1\2\3", 3, WF_E_UNSUPPORTED,
-            "this is no checkpoint that is known: it begins with the bytes 01 02 03; safetensors files and PyTorch's .pth files "
+            "this is no checkpoint that is known: it begins with the bytes 01 02 03; safetensors "
+            "files and PyTorch's .pth files "
             "(torch.save, version 1.6 or later) are read");
     blob_free(&storage);
     return wf_test_done();

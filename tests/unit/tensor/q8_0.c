@@ -1,5 +1,5 @@
-/* Q8_0 against its formulas in double precision: d = max|w| / 127 as half, q = w / d to nearest (half away from zero),
-   w' = d·q; at awkward values and on noise. */
+/* Q8_0 against its formulas in double precision: d = max|w| / 127 as half, q = w / d to nearest
+   (half away from zero), w' = d·q; at awkward values and on noise. */
 #include "tensor/q8_0.h"
 
 #include "../check.h"
@@ -18,14 +18,18 @@ static void check_block(const float *w) {
     float back[32];
     wf_q8_0_encode(w, packed, 32);
     wf_q8_0_decode(packed, back, 32);
-    CHECK(packed[0] == (h & 255) && packed[1] == h >> 8, "scale %02x%02x, not %04x", packed[1], packed[0], h);
+    CHECK(packed[0] == (h & 255) && packed[1] == h >> 8, "scale %02x%02x, not %04x", packed[1],
+          packed[0], h);
     for (int i = 0; i < 32; i++) {
         int q = (int)round((double)(w[i] * inverse));
-        CHECK((int8_t)packed[2 + i] == q, "w[%d] = %g: q %d, not %d", i, (double)w[i], (int8_t)packed[2 + i], q);
-        CHECK((double)back[i] == (double)wf_f16_to_f32(h) * q, "w[%d] back is %g", i, (double)back[i]);
-        double bound = (double)d * 0.5 + (double)d * 127 * 0x1p-11 + 127 * 0x1p-25; /* rounding of q, of d, of tiny d */
-        CHECK(fabs((double)back[i] - (double)w[i]) <= bound * 1.0001, "w[%d] = %g came back as %g", i, (double)w[i],
+        CHECK((int8_t)packed[2 + i] == q, "w[%d] = %g: q %d, not %d", i, (double)w[i],
+              (int8_t)packed[2 + i], q);
+        CHECK((double)back[i] == (double)wf_f16_to_f32(h) * q, "w[%d] back is %g", i,
               (double)back[i]);
+        double bound = (double)d * 0.5 + (double)d * 127 * 0x1p-11 +
+                       127 * 0x1p-25; /* rounding of q, of d, of tiny d */
+        CHECK(fabs((double)back[i] - (double)w[i]) <= bound * 1.0001, "w[%d] = %g came back as %g",
+              i, (double)w[i], (double)back[i]);
     }
 }
 
