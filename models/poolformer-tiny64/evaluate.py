@@ -28,7 +28,8 @@ def main():
 
     with open(args.config) as f:
         config = json.load(f)
-    if config["mean"] != list(data.MEAN) or config["std"] != list(data.STD):
+    own = config["wf"]
+    if own["mean"] != list(data.MEAN) or own["std"] != list(data.STD):
         raise SystemExit("config: mean or std are not those of data.py")
     net = PoolFormer(**config["constructor"])
     net.load_state_dict(torch.load(args.model, weights_only=True))
@@ -37,12 +38,12 @@ def main():
     logits = scores(net, x)
     right = logits.topk(5, dim=1).indices == y[:, None]
     print(f"parameters {sum(p.numel() for p in net.parameters())}, "
-          f"multiply-adds {multiply_adds(net, config['input']['size'][-1])}, pictures {len(x)}")
+          f"multiply-adds {multiply_adds(net, own['image_size'])}, pictures {len(x)}")
     print(f"top-1 {100 * right[:, 0].float().mean():.2f} %, "
           f"top-5 {100 * right.any(1).float().mean():.2f} %")
 
     by_class = sorted((right[y == c, 0].float().mean().item(), name)
-                      for c, name in enumerate(config["labels"]))
+                      for c, name in enumerate(own["labels"]))
     for what, some in (("worst", by_class[:8]), ("best", by_class[::-1][:8])):
         print(f"{what}: " + ", ".join(f"{name} {100 * share:.0f} %" for share, name in some))
     wrong = torch.zeros(len(by_class), len(by_class), dtype=torch.int64)
@@ -50,7 +51,7 @@ def main():
     wrong.index_put_((y, top), (y != top).long(), accumulate=True)
     for i in wrong.flatten().argsort(descending=True)[:8].tolist():
         t, p = divmod(i, len(by_class))
-        print(f"{config['labels'][t]} taken for {config['labels'][p]}: {wrong[t, p]}")
+        print(f"{own['labels'][t]} taken for {own['labels'][p]}: {wrong[t, p]}")
 
 
 if __name__ == "__main__":

@@ -111,11 +111,13 @@ def evaluate(net, x, y, pause_file, batch=100):
 def export(net, args, names, work, note):
     save({k: v.detach().clone().contiguous() for k, v in net.state_dict().items()}, work / "best.pth")
     config = {
-        "name": "poolformer-tiny64", "class": "PoolFormer",
-        "constructor": constructor(args, len(names)), "crop_pct": 1.0,
+        "class": "PoolFormer", "constructor": constructor(args, len(names)),
         "input": {"layout": "NCHW", "size": [1, 3, 64, 64]},
-        "mean": data.MEAN, "std": data.STD, "labels": names,
-        "license": "research only (trained on pictures under the ImageNet terms)",
+        "wf": {  # what a constructor can't say, under the names that convert reads
+            "name": "poolformer-tiny64",
+            "license": "research only (trained on pictures under the ImageNet terms)",
+            "image_size": 64, "crop_pct": 1.0, "resample": "bicubic",
+            "mean": data.MEAN, "std": data.STD, "labels": names},
         "training": {**note, "recipe": recipe(args)}}
     (work / "best.json.part").write_text(json.dumps(config, indent=1) + "\n")
     os.replace(work / "best.json.part", work / "best.json")
