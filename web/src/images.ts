@@ -139,7 +139,7 @@ async function download(address: string | URL): Promise<Blob> {
 
 /** The pixels are copied: the caller may change them at once. */
 function ofPixels(image: Pixels): WireImage {
-  const { data, width, height } = image;
+  const { data, width, height } = image ?? {};
   if (!ArrayBuffer.isView(data) || !Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
     throw fail(
       "ARGUMENT",

@@ -1,6 +1,6 @@
 /* load: sorts out the source, starts an engine, and answers when the model is ready. A source that the engine can read for
    itself (an address, a file) is left to it; everything else is piped to it, a few chunks at a time. */
-import { ofBytes, ofStream, type ByteSource } from "./bytes.ts";
+import { ofBlob, ofBytes, ofStream, type ByteSource } from "./bytes.ts";
 import { connect, type Connection } from "./connect.ts";
 import { abortReason, fail, fromWire, toWire } from "./errors.ts";
 import { openResponse, openUrl } from "./http.ts";
@@ -43,7 +43,11 @@ function sortOut(source: ModelSource, options: LoadOptions): Source {
     return ofAddress(source, options);
   }
   if (typeof Blob === "function" && source instanceof Blob) {
-    return { wire: { kind: "blob", blob: source, name: (source as File).name ?? "the model file" } };
+    const name = (source as File).name ?? "the model file";
+    if (inNode()) { // whose blobs of files cannot be sent to a worker
+      return piped({ name, total: source.size, exact: true, chunks: ofBlob(source, name) });
+    }
+    return { wire: { kind: "blob", blob: source, name } };
   }
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
     const bytes = ArrayBuffer.isView(source) ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength) : new Uint8Array(source);
