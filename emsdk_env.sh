@@ -154,14 +154,13 @@ C
 # apt resolves the packages against a package status of our own making, in which the few things that the host gives
 # (python, node) or that only native builds need (libc headers, binutils) stand as present and held. The packages are
 # then unpacked, not installed, and their programs are pointed at their own C library, so any host will do.
-debian_mirror() {
-    apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CREATED_BY)' 2>/dev/null |
-        awk '$NF == "Packages" && $1 !~ /security/ && ($2 == "Debian" || $1 ~ /\/debian\/?$/) { print $1; exit }'
+debian_mirror() { # the first address of apt's configuration that serves Debian itself; needs no downloaded lists
+    apt-get update --print-uris 2>/dev/null | sed -n "s|^'\(.*\)/dists/[^']*/InRelease'.*|\1|p" | grep -E '/debian(/|$)' | head -n 1
 }
 install_toolchain() {
     local keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror llvm t
     for t in apt-get apt-cache dpkg dpkg-deb; do have $t || die "no usable emcc here, and no $t to get one from Debian: put an emcc (6.0 or newer) on PATH"; done
-    mirror=${WASMFORMER_MIRROR:-$(debian_mirror)}
+    mirror=${WASMFORMER_MIRROR:-$(debian_mirror || true)}
     [ -n "$mirror" ] || die "this machine's apt knows no Debian mirror: set WASMFORMER_MIRROR to one"
     [ -r $keys ] || die "Debian's keyring is not here: apt-get install debian-archive-keyring"
     rm -rf "$TOOLS"

@@ -66,9 +66,10 @@ function files(folder, endings, deep) {
     });
 }
 
-/** A script directly in a group's folder is a test program unless its first lines say that it is not one. */
+/** A script directly in a group's folder is a test program, unless its first lines say "not a test" or its name does. */
 function isTest(path) {
-    return !basename(path).startsWith('_') && !/not a test/i.test(readFileSync(path, 'utf8').split('\n').slice(0, 4).join('\n'));
+    const head = readFileSync(path, 'utf8').split('\n').slice(0, 6).join('\n');
+    return !/^(_|lib\.|make_)/.test(basename(path)) && !/not a test/i.test(head);
 }
 
 const interpreters = {'.mjs': process.execPath, '.py': process.env.WASMFORMER_PYTHON ?? 'python3', '.sh': 'bash'};
@@ -85,9 +86,9 @@ function discover() {
         groups.push({...kind, jobs: 2, programs: unit.map((stem) => ({name: stem, argv: kind.program(stem)}))});
     }
     const everything = ['native', 'wasi', 'web', 'package'];
-    const needs = {gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: ['native', 'wasi'], cli: ['native', 'wasi']};
+    const needs = {gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], demo: [], fuzz: ['asan']};
     const last = ['web', 'browser']; // the slow ones
-    const aside = new Set(['unit', 'bench', 'fuzz', ...last]);
+    const aside = new Set(['unit', 'bench', ...last]);
     const folders = readdirSync('tests', {withFileTypes: true}).filter((e) => e.isDirectory()).map((e) => e.name).sort();
     for (const name of [...folders.filter((f) => !aside.has(f)), ...last]) {
         const programs = files(`tests/${name}`, Object.keys(interpreters), false).filter(isTest).map((path) => ({

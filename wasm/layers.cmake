@@ -1,7 +1,7 @@
 # The layers of src/ as object libraries, once for each variant (a set of flags).
 #
-#   wf_variant(NAME FLAGS … DEFINES … [EVERYTHING])   compiles the layers, makes the archive wf_NAME of them
-#   wf_program(NAME VARIANT SOURCES … LINK …)         links a program (or module) with that archive
+#   wf_variant(NAME FLAGS … DEFINES … [EVERYTHING | LAYERS …])   compiles the layers, makes the archive wf_NAME of them
+#   wf_program(NAME VARIANT SOURCES … LINK …)                    links a program (or module) with that archive
 #
 # Without EVERYTHING a variant is the engine alone: no converter, no text, no command line, no double-precision twins and
 # no picture decoders (a page's platform decodes). The linker takes from the archive what a program really uses.
@@ -41,11 +41,14 @@ function(wf_objects name sources flags defines)
 endfunction()
 
 function(wf_variant variant)
-    cmake_parse_arguments(arg "EVERYTHING" "" "FLAGS;DEFINES" ${ARGN})
+    cmake_parse_arguments(arg "EVERYTHING" "" "FLAGS;DEFINES;LAYERS" ${ARGN})
     set(layers ${WF_ENGINE_LAYERS})
     set(engine_only TRUE)
     if(arg_EVERYTHING)
         set(layers ${WF_ALL_LAYERS})
+        set(engine_only FALSE)
+    elseif(arg_LAYERS)
+        set(layers ${arg_LAYERS})
         set(engine_only FALSE)
     endif()
     set(objects)

@@ -10,7 +10,7 @@
 set(WF_DIST ${CMAKE_SOURCE_DIR}/web/dist)
 set(flags -O3 -msimd128)
 set(link -O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sFILESYSTEM=0
-    -sMALLOC=emmalloc -sIMPORTED_MEMORY=1)
+    -sMALLOC=emmalloc -sIMPORTED_MEMORY=1 -sSTACK_SIZE=256KB)
 set(threads -matomics -mbulk-memory)
 set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_init_tls,--export=__tls_size)
 
@@ -21,9 +21,14 @@ wf_variant(relaxed-mt FLAGS ${flags} -mrelaxed-simd ${threads} DEFINES WF_RELAXE
 wf_variant(tools FLAGS ${flags} DEFINES WF_WITH_F64=1 EVERYTHING)
 
 foreach(variant simd relaxed simd-mt relaxed-mt tools)
-    set(sources ${CMAKE_SOURCE_DIR}/wasm/engine.c)
+    set(main engine.c)
     if(variant STREQUAL "tools")
-        list(APPEND sources ${CMAKE_SOURCE_DIR}/wasm/tools.c)
+        set(main engine.c tools.c)
+    endif()
+    list(TRANSFORM main PREPEND wasm/)
+    file(GLOB sources CONFIGURE_DEPENDS ${main}) # a folder without them yet builds nothing
+    if(NOT sources)
+        continue()
     endif()
     set(options ${link})
     if(variant MATCHES "relaxed")

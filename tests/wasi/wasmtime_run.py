@@ -13,8 +13,7 @@ try:
     import wasmtime
 except ImportError:
     python = os.environ.get("WASMFORMER_PYTHON")
-    if python and os.path.realpath(python) != os.path.realpath(sys.executable) and not os.environ.get("WF_REEXEC"):
-        os.environ["WF_REEXEC"] = "1"
+    if python and python != sys.executable:
         os.execv(python, [python, *sys.argv])
     sys.exit("wasmtime_run.py: this Python has no wasmtime package: . ./emsdk_env.sh installs one")
 
@@ -39,12 +38,12 @@ def main(argv):
     store = wasmtime.Store(engine)
     wasi = wasmtime.WasiConfig()
     wasi.argv = argv
-    wasi.env = [(k, v) for k, v in os.environ.items() if k != "WF_REEXEC"]
+    wasi.inherit_env()
     wasi.inherit_stdin()
     wasi.inherit_stdout()
     wasi.inherit_stderr()
     for host, guest in preopens:
-        wasi.preopen_dir(host, guest, wasmtime.DirPerms.READ_WRITE, wasmtime.FilePerms.READ_WRITE)
+        wasi.preopen_dir(host, guest)
     store.set_wasi(wasi)
     try:
         linker.instantiate(store, module).exports(store)["_start"](store)
