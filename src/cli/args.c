@@ -58,7 +58,8 @@ static const wf_opt *option_at(const wf_usage *u, uint32_t i) {
 static void print_option(wf_table *t, const wf_opt *o) {
     char left[64];
     snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter != 0 ? "-" : "", o->letter != 0 ? o->letter : ' ',
-             o->letter != 0 ? ", " : "   ", o->name, o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
+             o->letter != 0 ? ", " : "   ", o->name, o->value != NULL ? " " : "",
+             o->value != NULL ? o->value : "");
     wf_table_row(t, left, o->help);
 }
 
@@ -137,8 +138,11 @@ static wf_status set_value(const wf_opt *o, const char *value, wf_error *err) {
         ((uint32_t *)o->out)[1] = (uint32_t)b;
         return WF_OK;
     }
-    case WF_OPT_CHOICE: return set_choice(o, value, err);
-    default: *(const char **)o->out = value; return WF_OK;
+    case WF_OPT_CHOICE:
+        return set_choice(o, value, err);
+    default:
+        *(const char **)o->out = value;
+        return WF_OK;
     }
 }
 
@@ -187,7 +191,8 @@ static wf_status take_option(const wf_usage *u, int argc, char **argv, int *at, 
         return WF_OK;
     }
     if (equals == NULL && (*at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0)) {
-        return wf_fail(err, WF_E_ARGUMENT, o->name, -1, "--%s needs a value: --%s %s", o->name, o->name, o->value);
+        return wf_fail(err, WF_E_ARGUMENT, o->name, -1, "--%s needs a value: --%s %s", o->name, o->name,
+                       o->value);
     }
     return set_value(o, equals != NULL ? equals + 1 : argv[++*at], err);
 }
@@ -209,17 +214,18 @@ static wf_status parse(const wf_usage *u, int argc, char **argv, int *operands, 
         return WF_OK;
     }
     if ((uint32_t)count > u->most) {
-        return wf_fail(err, WF_E_ARGUMENT, u->verb, -1, "\"%s\" is one too many: %s takes %s", argv[u->most], u->verb,
-                       u->operands);
+        return wf_fail(err, WF_E_ARGUMENT, u->verb, -1, "\"%s\" is one too many: %s takes %s", argv[u->most],
+                       u->verb, u->operands);
     }
-    return wf_fail(err, WF_E_ARGUMENT, u->verb, -1, "something is missing: wasmformer %s %s", u->verb, u->operands);
+    return wf_fail(err, WF_E_ARGUMENT, u->verb, -1, "something is missing: wasmformer %s %s", u->verb,
+                   u->operands);
 }
 
 wf_parsed wf_args_parse(wf_cli *cli, const wf_usage *usage, int argc, char **argv, int *operands) {
     wf_error err;
     wf_error_clear(&err);
     bool help = false;
-    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) { /* first, so that errors have the right form */
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) { /* first: errors need the right form */
         cli->json = cli->json || strcmp(argv[i], "--json") == 0;
         cli->quiet = cli->quiet || strcmp(argv[i], "--quiet") == 0;
     }

@@ -1,5 +1,5 @@
-/* A small option parser: `--name value`, `--name=value`, `-o value`; `--` ends the options. Options and operands mix.
-   A verb states its options as a table; help text, checks and the "did you mean" come from that table. */
+/* A small option parser: `--name value`, `--name=value`, `-o value`; `--` ends the options. Options and
+   operands mix. A verb states its options as a table; help text, checks and the "did you mean" come from it. */
 #ifndef WF_CLI_ARGS_H
 #define WF_CLI_ARGS_H
 
@@ -17,8 +17,8 @@ typedef enum wf_opt_kind {
 } wf_opt_kind;
 
 typedef struct wf_opt {
-    const char *name;  /* without dashes */
-    char letter;       /* '\0' or the short form */
+    const char *name; /* without dashes */
+    char letter;      /* '\0' or the short form */
     wf_opt_kind kind;
     const char *value; /* what stands for the value in the help; NULL for flags */
     void *out;
@@ -38,16 +38,24 @@ typedef struct wf_usage {
 
 typedef enum wf_parsed { WF_PARSED, WF_PARSED_HELP, WF_PARSED_WRONG } wf_parsed;
 
-/* Parses argv in place: afterwards argv[0 … *operands) are the operands. Help is printed here, and so are usage errors.
-   Every verb also knows --help, --json and --quiet. */
+/* Parses argv in place: afterwards argv[0 … *operands) are the operands. Help is printed here, and so are
+   usage errors. Every verb also knows --help, --json and --quiet. */
 wf_parsed wf_args_parse(wf_cli *cli, const wf_usage *usage, int argc, char **argv, int *operands);
 /* The candidate with the smallest edit distance. */
 const char *wf_args_nearest(const char *word, const char *const *candidates, uint32_t count);
 
 /* Rows that several verbs have in common. */
-#define WF_OPT_THREADS(cli) \
-    {"threads", 0, WF_OPT_COUNT, "N", &(cli)->threads, 1, 16, "threads to compute with (default: cores, at most 4)"}
+#define WF_OPT_THREADS(cli)                 \
+    {"threads",       0, WF_OPT_COUNT, "N", \
+     &(cli)->threads, 1, 16,           "threads to compute with (default: cores, at most 4)"}
 #define WF_OPT_BACKEND(cli) \
-    {"backend", 0, WF_OPT_CHOICE, "simd|scalar|f64", &(cli)->backend, 0, 0, "kernels: fast, readable, or double precision"}
+    {"backend",             \
+     0,                     \
+     WF_OPT_CHOICE,         \
+     "simd|scalar|f64",     \
+     &(cli)->backend,       \
+     0,                     \
+     0,                     \
+     "kernels: fast, readable, or double precision"}
 
 #endif

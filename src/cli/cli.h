@@ -1,6 +1,7 @@
-/* What the verbs of the command line share: the options that every verb knows, exit codes, and how failures are said.
-   A verb is `int wf_cmd_NAME(wf_cli *, int argc, char **argv)` (argv without program and verb) in cmd_NAME.c. It parses
-   its options (args.h), does its work, and returns an exit code; text for people goes to stdout, errors and progress to stderr. */
+/* What the verbs of the command line share: options that every verb knows, exit codes, how failures are said.
+   A verb is `int wf_cmd_NAME(wf_cli *, int argc, char **argv)` (argv without program and verb) in cmd_NAME.c.
+   It parses its options (args.h), does its work, and returns an exit code; text for people goes to stdout,
+   errors and progress to stderr. */
 #ifndef WF_CLI_CLI_H
 #define WF_CLI_CLI_H
 
@@ -23,7 +24,7 @@ typedef struct wf_cli {
     int backend;      /* wf_backend */
 } wf_cli;
 
-/* Prints the error (`wasmformer: sentence`, or with --json one object) to stderr and returns the exit code that belongs to it. */
+/* Prints the error (`wasmformer: sentence`, or with --json one object) to stderr; returns its exit code. */
 int wf_cli_fail(const wf_cli *cli, const wf_error *err);
 /* The same for a wrong command line; names the help that would have told. */
 int wf_cli_usage_error(const wf_cli *cli, const wf_error *err);

@@ -1,4 +1,5 @@
-/* bench: how long a model takes to load and to run here, at what rate, in how much memory. Input is seeded noise. */
+/* bench: how long a model takes to load and to run here, at what rate, in how much memory.
+   Input is seeded noise. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,8 @@ static wf_status measure(bench *b, const char *path, bool int8_rows, wf_error *e
 }
 
 static double median(const bench *b) {
-    return b->runs % 2 != 0 ? b->seconds[b->runs / 2] : (b->seconds[b->runs / 2 - 1] + b->seconds[b->runs / 2]) / 2;
+    return b->runs % 2 != 0 ? b->seconds[b->runs / 2]
+                            : (b->seconds[b->runs / 2 - 1] + b->seconds[b->runs / 2]) / 2;
 }
 
 static const char *backend_name(const bench *b) {
@@ -84,16 +86,19 @@ static const char *backend_name(const bench *b) {
 
 static void print_text(const bench *b) {
     wf_number weights, activations, peak, macs;
-    printf("%s: %u × %u × %u × %u, %s kernels, %u thread%s\n", b->info.architecture, b->batch, b->info.channels, b->size[0],
-           b->size[1], backend_name(b), b->loaded.threads, b->loaded.threads == 1 ? "" : "s");
+    printf("%s: %u × %u × %u × %u, %s kernels, %u thread%s\n", b->info.architecture, b->batch,
+           b->info.channels, b->size[0], b->size[1], backend_name(b), b->loaded.threads,
+           b->loaded.threads == 1 ? "" : "s");
     wf_out_row("load", "%.1f ms", 1e3 * b->loaded.load_seconds);
     wf_out_row("first run", "%.2f ms", 1e3 * b->first);
     wf_out_row("runs", "%.2f ms median, %.2f ms least, of %u", 1e3 * median(b), 1e3 * b->seconds[0], b->runs);
     if (b->macs > 0) {
-        wf_out_row("rate", "%.2f GMAC/s (%s multiply-adds a run)", b->macs / median(b) / 1e9, wf_out_scaled(macs, b->macs));
+        wf_out_row("rate", "%.2f GMAC/s (%s multiply-adds a run)", b->macs / median(b) / 1e9,
+                   wf_out_scaled(macs, b->macs));
     }
     wf_out_row("memory", "weights %s, activations %s, peak %s", wf_out_bytes(weights, b->info.weight_bytes),
-               wf_out_bytes(activations, b->activations), wf_out_bytes(peak, wf_alloc_get_stats().peak_bytes));
+               wf_out_bytes(activations, b->activations),
+               wf_out_bytes(peak, wf_alloc_get_stats().peak_bytes));
 }
 
 static void add_number(wf_text *t, const char *key, double v) {
@@ -106,8 +111,8 @@ static void print_json(const bench *b) {
     memset(&t, 0, sizeof t);
     wf_text_add(&t, "{\"architecture\":");
     wf_text_json_string(&t, b->info.architecture);
-    wf_text_format(&t, ",\"shape\":[%u,%u,%u,%u],\"backend\":\"%s\",\"threads\":%u,\"runs\":%u", b->batch, b->info.channels,
-                   b->size[0], b->size[1], backend_name(b), b->loaded.threads, b->runs);
+    wf_text_format(&t, ",\"shape\":[%u,%u,%u,%u],\"backend\":\"%s\",\"threads\":%u,\"runs\":%u", b->batch,
+                   b->info.channels, b->size[0], b->size[1], backend_name(b), b->loaded.threads, b->runs);
     add_number(&t, "loadMs", 1e3 * b->loaded.load_seconds);
     add_number(&t, "firstMs", 1e3 * b->first);
     add_number(&t, "medianMs", 1e3 * median(b));
@@ -133,20 +138,23 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
     int activations = 0, n;
     const wf_opt options[] = {
         {"runs", 'n', WF_OPT_COUNT, "N", &b.runs, 1, MAX_RUNS, "runs after the first (default 20)"},
-        {"size", 0, WF_OPT_SIZE, "HxW", b.size, 0, 0, "height and width of the input (default: the model's own)"},
+        {"size", 0, WF_OPT_SIZE, "HxW", b.size, 0, 0,
+         "height and width of the input (default: the model's own)"},
         {"batch", 0, WF_OPT_COUNT, "N", &b.batch, 1, 4096, "inputs in one run (default 1)"},
-        {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0, "what Q8_0 weights multiply (default int8)"},
+        {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,
+         "what Q8_0 weights multiply (default int8)"},
         WF_OPT_THREADS(cli),
         WF_OPT_BACKEND(cli),
     };
-    const wf_usage usage = {"bench",
-                            "MODEL",
-                            "Measures loading, the first run and the following runs on noise, and the memory that they take.",
-                            "poolformer.gguf --threads 2 --runs 50",
-                            1,
-                            1,
-                            options,
-                            sizeof options / sizeof options[0]};
+    const wf_usage usage = {
+        "bench",
+        "MODEL",
+        "Measures loading, the first run and the following runs on noise, and the memory that they take.",
+        "poolformer.gguf --threads 2 --runs 50",
+        1,
+        1,
+        options,
+        sizeof options / sizeof options[0]};
     wf_error err;
     wf_error_clear(&err);
     wf_parsed parsed = wf_args_parse(cli, &usage, argc, argv, &n);

@@ -13,7 +13,8 @@ typedef struct choices {
     bool raw;
 } choices;
 
-static void print_json(wf_text *t, const wf_classifier *c, const char *picture, const wf_class_score *top, uint32_t n) {
+static void print_json(wf_text *t, const wf_classifier *c, const char *picture, const wf_class_score *top,
+                       uint32_t n) {
     char buffer[24];
     wf_text_add(t, "{\"image\":");
     wf_text_json_string(t, picture);
@@ -28,8 +29,8 @@ static void print_json(wf_text *t, const wf_classifier *c, const char *picture, 
     wf_text_add(t, "]}");
 }
 
-static void print_text(const wf_classifier *c, const char *picture, bool several, const wf_class_score *top, uint32_t n,
-                       bool raw) {
+static void print_text(const wf_classifier *c, const char *picture, bool several, const wf_class_score *top,
+                       uint32_t n, bool raw) {
     char buffer[24], score[32];
     if (several) {
         wf_out_text(stdout, picture);
@@ -82,7 +83,8 @@ int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
         {"topk", 'k', WF_OPT_COUNT, "N", &o.topk, 1, 1000000, "how many classes to name (default 5)"},
         {"raw", 0, WF_OPT_FLAG, NULL, &o.raw, 0, 0, "logits instead of probabilities"},
         {"eval", 0, WF_OPT_TEXT, "DIR", &eval, 0, 0, "measure accuracy over the pictures in DIR/CLASS/"},
-        {"classes", 0, WF_OPT_TEXT, "FILE", &classes, 0, 0, "with --eval: table with columns label and wnid (the folder)"},
+        {"classes", 0, WF_OPT_TEXT, "FILE", &classes, 0, 0,
+         "with --eval: table with columns label and wnid (the folder)"},
         WF_OPT_THREADS(cli),
         WF_OPT_BACKEND(cli),
     };
@@ -102,14 +104,16 @@ int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
         return parsed == WF_PARSED_HELP ? WF_EXIT_OK : WF_EXIT_USAGE;
     }
     if ((n > 1) == (eval != NULL) || (classes != NULL && eval == NULL)) {
-        wf_fail(&err, WF_E_ARGUMENT, "classify", -1, "classify takes pictures, or --eval DIR (and then perhaps --classes FILE)");
+        wf_fail(&err, WF_E_ARGUMENT, "classify", -1,
+                "classify takes pictures, or --eval DIR (and then perhaps --classes FILE)");
         return wf_cli_usage_error(cli, &err);
     }
     wf_classifier c;
     wf_class_score *top = NULL;
     int code;
     if (wf_classifier_open(cli, argv[0], &c, &err) != WF_OK ||
-        wf_alloc_array((void **)&top, o.topk < c.classes ? o.topk : c.classes, sizeof *top, "the result", &err) != WF_OK) {
+        wf_alloc_array((void **)&top, o.topk < c.classes ? o.topk : c.classes, sizeof *top, "the result",
+                       &err) != WF_OK) {
         code = wf_cli_fail(cli, &err);
     } else {
         o.topk = o.topk < c.classes ? o.topk : c.classes;

@@ -55,16 +55,19 @@ static bool ends_with(const char *s, const char *end) {
 
 static wf_status check_names(const job *j, wf_error *err) {
     const char *base = wf_path_base(j->source), *of = strstr(base, "-of-");
-    if (ends_with(base, ".index.json") || (of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5)) {
-        return wf_fail(err, WF_E_UNSUPPORTED, base, -1,
-                       "%s is one part of a sharded checkpoint, which is not read yet: save it as one file first", base);
+    if (ends_with(base, ".index.json") ||
+        (of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5)) {
+        return wf_fail(
+            err, WF_E_UNSUPPORTED, base, -1,
+            "%s is one part of a sharded checkpoint, which is not read yet: save it as one file first", base);
     }
     if (strcmp(j->source, j->out) == 0) {
-        return wf_fail(err, WF_E_ARGUMENT, "out", -1, "source and output are the same file: choose another name for -o");
+        return wf_fail(err, WF_E_ARGUMENT, "out", -1,
+                       "source and output are the same file: choose another name for -o");
     }
     if (!j->force && wf_path_exists(j->out)) {
-        return wf_fail(err, WF_E_ARGUMENT, "out", -1, "%s exists already: choose another name, or give --force to replace it",
-                       j->out);
+        return wf_fail(err, WF_E_ARGUMENT, "out", -1,
+                       "%s exists already: choose another name, or give --force to replace it", j->out);
     }
     return WF_OK;
 }
@@ -75,7 +78,8 @@ static bool is_hf(const char *text, size_t n) {
     wf_arena arena;
     wf_json *root = NULL;
     wf_arena_init(&arena);
-    bool hf = wf_json_parse(&arena, text, n, "config", &root, NULL) == WF_OK && wf_json_get(root, "model_type") != NULL;
+    bool hf = wf_json_parse(&arena, text, n, "config", &root, NULL) == WF_OK &&
+              wf_json_get(root, "model_type") != NULL;
     wf_arena_free(&arena);
     return hf;
 }
@@ -93,7 +97,8 @@ static wf_status read_config(job *j, wf_convert_options *o, wf_error *err) {
     static const char name[] = "preprocessor_config.json";
     char path[2048];
     int folder = (int)(o->config_name - j->config);
-    if (snprintf(path, sizeof path, "%.*s%s", folder, j->config, name) >= (int)sizeof path || !wf_path_exists(path)) {
+    if (snprintf(path, sizeof path, "%.*s%s", folder, j->config, name) >= (int)sizeof path ||
+        !wf_path_exists(path)) {
         return WF_OK;
     }
     WF_TRY(wf_input_all(path, MAX_CONFIG_BYTES, &j->preprocessor_text, &o->preprocessor_bytes, err));
@@ -105,12 +110,14 @@ static wf_status read_config(job *j, wf_convert_options *o, wf_error *err) {
 
 static wf_status convert_source(job *j, const wf_source *source, wf_convert_options *o, wf_error *err) {
     wf_output_file out;
-    wf_status status = wf_output_begin(&out, j->out, err); /* first: a folder that cannot be written shows now */
+    wf_status status =
+        wf_output_begin(&out, j->out, err); /* first: a folder that cannot be written shows now */
     if (status == WF_OK) {
         status = wf_convert(source, o, wf_output_sink(&out), &j->report, err);
     }
     if (status == WF_OK && wf_platform_interrupted()) {
-        status = wf_fail(err, WF_E_ABORTED, "convert", -1, "stopped: Ctrl-C was pressed; nothing was written");
+        status =
+            wf_fail(err, WF_E_ABORTED, "convert", -1, "stopped: Ctrl-C was pressed; nothing was written");
     }
     if (status == WF_OK) {
         status = wf_output_commit(&out, err);
@@ -166,9 +173,10 @@ static void print_json(const job *j) {
     wf_text_json_string(&t, j->out);
     wf_text_add(&t, ",\"architecture\":");
     wf_text_json_string(&t, r->architecture);
-    wf_text_format(&t, ",\"type\":\"%s\",\"bytes\":%llu,\"sourceTensors\":%llu,\"writtenTensors\":%llu,\"leftOut\":%llu", j->type,
-                   (unsigned long long)r->bytes, (unsigned long long)r->source_tensors, (unsigned long long)r->written_tensors,
-                   (unsigned long long)r->left_out);
+    wf_text_format(
+        &t, ",\"type\":\"%s\",\"bytes\":%llu,\"sourceTensors\":%llu,\"writtenTensors\":%llu,\"leftOut\":%llu",
+        j->type, (unsigned long long)r->bytes, (unsigned long long)r->source_tensors,
+        (unsigned long long)r->written_tensors, (unsigned long long)r->left_out);
     wf_text_add(&t, ",\"loss\":");
     wf_text_json_number(&t, r->loss);
     wf_text_add(&t, ",\"maxLoss\":");
@@ -190,19 +198,23 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     const wf_opt options[] = {
         {"out", 'o', WF_OPT_TEXT, "FILE", &j.out, 0, 0, "the GGUF file to write"},
         {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0", &type, 0, 0, "how matrices are stored (default f32)"},
-        {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0, "constructor arguments as JSON, or an HF config.json"},
-        {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0, "greatest relative error of the output (default by type)"},
+        {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0,
+         "constructor arguments as JSON, or an HF config.json"},
+        {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
+         "greatest relative error of the output (default by type)"},
         {"force", 'f', WF_OPT_FLAG, NULL, &j.force, 0, 0, "replace the output file if it exists"},
     };
-    const wf_usage usage = {"convert",
-                            "SOURCE -o FILE",
-                            "Turns a PyTorch checkpoint (safetensors, or .pth/.bin in the zip container; nothing in it is executed)\n"
-                            "into a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
-                            "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
-                            1,
-                            1,
-                            options,
-                            sizeof options / sizeof options[0]};
+    const wf_usage usage = {
+        "convert",
+        "SOURCE -o FILE",
+        "Turns a PyTorch checkpoint (safetensors, or .pth/.bin in the zip container; nothing in it is "
+        "executed)\n"
+        "into a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
+        "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
+        1,
+        1,
+        options,
+        sizeof options / sizeof options[0]};
     wf_error err;
     wf_error_clear(&err);
     wf_parsed parsed = wf_args_parse(cli, &usage, argc, argv, &n);

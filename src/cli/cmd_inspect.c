@@ -19,8 +19,9 @@ static wf_status inspect(const wf_cli *cli, const char *path, bool tensors, wf_e
         status = view.read(view.user, 0, head, n, err);
     }
     if (status == WF_OK) {
-        status = wf_sniff(head, n, &sentence) == WF_SNIFFED_GGUF ? wf_inspect_gguf(cli, name, &view, tensors, err)
-                                                                 : wf_inspect_source(cli, name, &view, err);
+        status = wf_sniff(head, n, &sentence) == WF_SNIFFED_GGUF
+                     ? wf_inspect_gguf(cli, name, &view, tensors, err)
+                     : wf_inspect_source(cli, name, &view, err);
     }
     wf_input_close(&f);
     return status;
@@ -34,7 +35,8 @@ int wf_cmd_inspect(wf_cli *cli, int argc, char **argv) {
     };
     const wf_usage usage = {"inspect",
                             "FILE",
-                            "Describes a GGUF model (what it computes, needs and offers, where it comes from) or lists a checkpoint.",
+                            "Describes a GGUF model (what it computes, needs and offers, where it comes "
+                            "from) or lists a checkpoint.",
                             "poolformer.gguf --tensors",
                             1,
                             1,

@@ -34,7 +34,7 @@ static const wf_source_tensor *find_input(const wf_source *s) {
         }
     }
     const wf_source_tensor *only = NULL;
-    for (uint64_t i = 0; i < s->tensor_count; i++) { /* a model with one input takes it under any argument's name */
+    for (uint64_t i = 0; i < s->tensor_count; i++) { /* one input may have any argument's name */
         if (strncmp(s->tensors[i].name, "input/", 6) == 0) {
             if (only != NULL) {
                 return NULL;
@@ -50,21 +50,24 @@ static wf_status check_input(const run *r, const wf_source_tensor *t, uint32_t d
     wf_model_get_info(r->loaded.model, &info);
     uint32_t n = t->n_dims;
     if (n != 3 && n != 4) {
-        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s has %u dimensions; pictures are [n, channels, height, width]",
-                       t->name, wf_path_base(r->in), n);
+        return wf_fail(err, WF_E_SHAPE, t->name, -1,
+                       "\"%s\" of %s has %u dimensions; pictures are [n, channels, height, width]", t->name,
+                       wf_path_base(r->in), n);
     }
     for (uint32_t i = 0; i < 4; i++) {
         uint64_t d = n == 4 ? t->dims[i] : i == 0 ? 1 : t->dims[i - 1];
         if (d == 0 || d > 1 << 20) {
-            return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s has a dimension of %llu, which no picture has", t->name,
+            return wf_fail(err, WF_E_SHAPE, t->name, -1,
+                           "\"%s\" of %s has a dimension of %llu, which no picture has", t->name,
                            wf_path_base(r->in), (unsigned long long)d);
         }
         dims[i] = (uint32_t)d;
     }
     if (dims[1] != info.channels) {
-        return wf_fail(err, WF_E_SHAPE, t->name, -1,
-                       "\"%s\" of %s has %u channels and %s takes %u: the order is [n, channels, height, width]", t->name,
-                       wf_path_base(r->in), dims[1], r->loaded.name, info.channels);
+        return wf_fail(
+            err, WF_E_SHAPE, t->name, -1,
+            "\"%s\" of %s has %u channels and %s takes %u: the order is [n, channels, height, width]",
+            t->name, wf_path_base(r->in), dims[1], r->loaded.name, info.channels);
     }
     if (n == 3 && !r->cli->quiet) {
         fputs("note: the input has no batch axis; it is taken as one picture\n", stderr);
@@ -76,7 +79,8 @@ static wf_status fill_input(run *r, const wf_source *source, wf_error *err) {
     const wf_source_tensor *t = find_input(source);
     uint32_t dims[4];
     if (t == NULL) {
-        return wf_fail(err, WF_E_MISSING, "input", -1, "%s holds no tensor called \"input\" (or \"input/<argument>\"); its first is \"%s\"",
+        return wf_fail(err, WF_E_MISSING, "input", -1,
+                       "%s holds no tensor called \"input\" (or \"input/<argument>\"); its first is \"%s\"",
                        wf_path_base(r->in), source->tensor_count != 0 ? source->tensors[0].name : "");
     }
     WF_TRY(check_input(r, t, dims, err));
@@ -146,7 +150,8 @@ static wf_status read_output(run *r, uint32_t index, wf_error *err) {
     if (e->name == NULL) {
         return wf_fail(err, WF_E_MEMORY, "output", -1, "no memory for the outputs");
     }
-    WF_TRY(wf_alloc_array(&r->values[index], elements, r->wide ? sizeof(double) : sizeof(float), e->name, err));
+    WF_TRY(
+        wf_alloc_array(&r->values[index], elements, r->wide ? sizeof(double) : sizeof(float), e->name, err));
     e->data = r->values[index];
     return r->wide ? wf_session_read_f64(r->loaded.session, index, r->values[index], err)
                    : wf_session_read_f32(r->loaded.session, index, r->values[index], err);
@@ -199,22 +204,15 @@ static range range_of(const run *r, const wf_safetensors_entry *e) {
     return x;
 }
 
-static void shape_text(const wf_safetensors_entry *e, char *out, size_t n) {
-    size_t at = (size_t)snprintf(out, n, "[");
-    for (uint32_t d = 0; d < e->n_dims && at < n; d++) {
-        at += (size_t)snprintf(out + at, n - at, "%s%llu", d != 0 ? ", " : "", (unsigned long long)e->dims[d]);
-    }
-    snprintf(out + at, n - at, "]");
-}
-
 static void print_text(const run *r) {
     wf_table t;
     wf_table_init(&t, "llrrr");
     wf_table_row(&t, "tensor", "shape", "least", "mean", "greatest");
     for (uint32_t i = 0; i < r->count; i++) {
-        char shape[96], low[24], mean[24], high[24];
+        wf_shape_text shape;
+        char low[24], mean[24], high[24];
         range x = range_of(r, &r->entries[i]);
-        shape_text(&r->entries[i], shape, sizeof shape);
+        wf_out_shape(shape, r->entries[i].dims, r->entries[i].n_dims);
         snprintf(low, sizeof low, "%.5g", x.low);
         snprintf(mean, sizeof mean, "%.5g", x.mean);
         snprintf(high, sizeof high, "%.5g", x.high);
@@ -230,9 +228,9 @@ static void print_json(const run *r) {
     wf_text_json_string(&t, r->out);
     wf_text_add(&t, ",\"tensors\":[");
     for (uint32_t i = 0; i < r->count; i++) {
-        char shape[96];
+        wf_shape_text shape;
         range x = range_of(r, &r->entries[i]);
-        shape_text(&r->entries[i], shape, sizeof shape);
+        wf_out_shape(shape, r->entries[i].dims, r->entries[i].n_dims);
         wf_text_add(&t, i != 0 ? ",{\"name\":" : "{\"name\":");
         wf_text_json_string(&t, r->entries[i].name);
         wf_text_format(&t, ",\"dtype\":\"%s\",\"shape\":%s,\"least\":", r->wide ? "F64" : "F32", shape);
@@ -263,12 +261,18 @@ int wf_cmd_run(wf_cli *cli, int argc, char **argv) {
     r.cli = cli;
     int precision = 0, activations = 0, n;
     const wf_opt options[] = {
-        {"in", 'i', WF_OPT_TEXT, "FILE", &r.in, 0, 0, "safetensors with `input`, [n, channels, height, width]"},
-        {"out", 'o', WF_OPT_TEXT, "FILE", &r.out, 0, 0, "safetensors to write: `output` (output0, …) and act/NAME"},
-        {"taps", 't', WF_OPT_TEXT, "A,B|all", &r.taps, 0, 0, "layers to write too, by their names in the source"},
-        {"precision", 0, WF_OPT_CHOICE, "f32|f64", &precision, 0, 0, "f64 computes and writes in double precision"},
-        {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0, "what Q8_0 weights multiply (default int8)"},
-        {"backend", 0, WF_OPT_CHOICE, "simd|scalar", &cli->backend, 0, 0, "kernels: the fast or the readable ones"},
+        {"in", 'i', WF_OPT_TEXT, "FILE", &r.in, 0, 0,
+         "safetensors with `input`, [n, channels, height, width]"},
+        {"out", 'o', WF_OPT_TEXT, "FILE", &r.out, 0, 0,
+         "safetensors to write: `output` (output0, …) and act/NAME"},
+        {"taps", 't', WF_OPT_TEXT, "A,B|all", &r.taps, 0, 0,
+         "layers to write too, by their names in the source"},
+        {"precision", 0, WF_OPT_CHOICE, "f32|f64", &precision, 0, 0,
+         "f64 computes and writes in double precision"},
+        {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,
+         "what Q8_0 weights multiply (default int8)"},
+        {"backend", 0, WF_OPT_CHOICE, "simd|scalar", &cli->backend, 0, 0,
+         "kernels: the fast or the readable ones"},
         WF_OPT_THREADS(cli),
     };
     const wf_usage usage = {"run",

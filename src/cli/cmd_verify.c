@@ -1,4 +1,5 @@
-/* verify: the file's own golden. Loads the model as a run would, runs the recorded input, compares with the recorded outputs. */
+/* verify: the file's own golden. Loads the model as a run would, runs the recorded input,
+   compares with the recorded outputs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,22 +31,26 @@ static void print_text(const wf_cli *cli, const char *name, const wf_verify_repo
     snprintf(line, sizeof line, "%.80s: %s", name, ok ? "verified" : "NOT VERIFIED");
     wf_out_text(stdout, line);
     putchar('\n');
-    wf_out_row("this file", "relative error %.3g against its recorded output (allowed %.1g)", r->self_error, r->self_limit);
-    wf_out_row("source model", "relative error %.3g; %.3g when it was converted", r->source_error, r->recorded_loss);
+    wf_out_row("this file", "relative error %.3g against its recorded output (allowed %.1g)", r->self_error,
+               r->self_limit);
+    wf_out_row("source model", "relative error %.3g; %.3g when it was converted", r->source_error,
+               r->recorded_loss);
     wf_out_row("kernels", "%s", backends[cli->backend]);
 }
 
 int wf_cmd_verify(wf_cli *cli, int argc, char **argv) {
     const wf_opt options[] = {WF_OPT_THREADS(cli), WF_OPT_BACKEND(cli)};
-    const wf_usage usage = {"verify",
-                            "MODEL",
-                            "Runs the model on the input recorded in it, and compares with the outputs recorded when it was converted:\n"
-                            "those of the file itself and those of the source model. Exit code 1 when they differ.",
-                            "poolformer.gguf",
-                            1,
-                            1,
-                            options,
-                            sizeof options / sizeof options[0]};
+    const wf_usage usage = {
+        "verify",
+        "MODEL",
+        "Runs the model on the input recorded in it, and compares with the outputs recorded when it was "
+        "converted:\n"
+        "those of the file itself and those of the source model. Exit code 1 when they differ.",
+        "poolformer.gguf",
+        1,
+        1,
+        options,
+        sizeof options / sizeof options[0]};
     int n;
     wf_error err;
     wf_error_clear(&err);
@@ -62,7 +67,8 @@ int wf_cmd_verify(wf_cli *cli, int argc, char **argv) {
     }
     if (status == WF_OK && !report.present) {
         status = wf_fail(&err, WF_E_MISSING, "wf.golden", -1,
-                         "%s carries no recorded run to compare with; files made by `wasmformer convert` do", loaded.name);
+                         "%s carries no recorded run to compare with; files made by `wasmformer convert` do",
+                         loaded.name);
     }
     if (report.present && (status == WF_OK || status == WF_E_LOSS)) {
         if (cli->json) {

@@ -37,7 +37,9 @@ typedef struct evaluation {
 
 /* ---- names ---- */
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static wf_status list_folder(const char *path, name_list *out, wf_error *err) {
     DIR *dir = opendir(path);
@@ -126,8 +128,10 @@ static wf_status read_table(evaluation *e, const char *path, wf_error *err) {
         folder_column = strcmp(f, "wnid") == 0 ? column : folder_column;
     }
     if (label_column < 0 || folder_column < 0 || e->table_names == NULL) {
-        return wf_fail(err, WF_E_FORMAT, path, -1,
-                       "%s has no columns \"label\" and \"wnid\": its first line must name them, separated by tabs", path);
+        return wf_fail(
+            err, WF_E_FORMAT, path, -1,
+            "%s has no columns \"label\" and \"wnid\": its first line must name them, separated by tabs",
+            path);
     }
     while ((line = next_line(&text)) != NULL) {
         const char *label = NULL, *folder = NULL;
@@ -139,7 +143,8 @@ static wf_status read_table(evaluation *e, const char *path, wf_error *err) {
         char *end = NULL;
         unsigned long index = label != NULL ? strtoul(label, &end, 10) : 0;
         if (label == NULL || folder == NULL || end == label || *end != '\0' || index >= e->c->classes) {
-            return wf_fail(err, WF_E_FORMAT, path, -1, "%s gives the label \"%s\", and the model has %u classes (0 … %u)", path,
+            return wf_fail(err, WF_E_FORMAT, path, -1,
+                           "%s gives the label \"%s\", and the model has %u classes (0 … %u)", path,
                            label != NULL ? label : "", e->c->classes, e->c->classes - 1);
         }
         e->table_names[index] = folder;
@@ -163,8 +168,8 @@ static wf_status class_of(const evaluation *e, const char *folder, uint32_t *out
         return WF_OK;
     }
     return wf_fail(err, WF_E_ARGUMENT, folder, -1,
-                   "the folder %s is no class of %s: name folders by label or index, or give --classes FILE", folder,
-                   e->c->loaded.name);
+                   "the folder %s is no class of %s: name folders by label or index, or give --classes FILE",
+                   folder, e->c->loaded.name);
 }
 
 /* ---- running ---- */
@@ -225,15 +230,17 @@ static wf_status run_all(evaluation *e, wf_error *err) {
     wf_bar_clear(&bar);
     free_names(&classes);
     if (status == WF_OK && e->all.pictures == 0) {
-        return wf_fail(err, WF_E_MISSING, e->folder, -1, "%s holds no pictures: DIR/CLASS/PICTURE.{jpg,jpeg,png} is wanted",
-                       e->folder);
+        return wf_fail(err, WF_E_MISSING, e->folder, -1,
+                       "%s holds no pictures: DIR/CLASS/PICTURE.{jpg,jpeg,png} is wanted", e->folder);
     }
     return status;
 }
 
 /* ---- saying ---- */
 
-static double percent(uint64_t part, uint64_t whole) { return whole != 0 ? 100.0 * (double)part / (double)whole : 0; }
+static double percent(uint64_t part, uint64_t whole) {
+    return whole != 0 ? 100.0 * (double)part / (double)whole : 0;
+}
 
 static void print_json(const evaluation *e, double seconds) {
     wf_text t;
@@ -261,8 +268,8 @@ static void print_json(const evaluation *e, double seconds) {
 
 static void print_text(const evaluation *e, double seconds) {
     wf_number count;
-    printf("%s pictures in %zu classes, %.1f s (%.1f pictures/s)\n", wf_out_count(count, e->all.pictures), e->folders, seconds,
-           (double)e->all.pictures / seconds);
+    printf("%s pictures in %zu classes, %.1f s (%.1f pictures/s)\n", wf_out_count(count, e->all.pictures),
+           e->folders, seconds, (double)e->all.pictures / seconds);
     printf("top-1  %6.2f %%\ntop-5  %6.2f %%\n", percent(e->all.first, e->all.pictures),
            percent(e->all.five, e->all.pictures));
 }

@@ -72,15 +72,18 @@ static wf_status read_at(void *user, uint64_t offset, void *dst, size_t n, wf_er
     }
     size_t got;
     WF_TRY(wf_input_read(f, dst, n, &got, err));
-    return got == n ? WF_OK
-                    : wf_fail(err, WF_E_TRUNCATED, f->path, (int64_t)(offset + got),
-                              "%s ends after %llu bytes, where more were announced: it was cut off; download it again",
-                              f->path, (unsigned long long)(offset + got));
+    return got == n
+               ? WF_OK
+               : wf_fail(
+                     err, WF_E_TRUNCATED, f->path, (int64_t)(offset + got),
+                     "%s ends after %llu bytes, where more were announced: it was cut off; download it again",
+                     f->path, (unsigned long long)(offset + got));
 }
 
 wf_status wf_input_view(wf_input_file *f, wf_file *out, wf_error *err) {
     if (!f->seekable) {
-        return wf_fail(err, WF_E_IO, f->path, -1, "%s is a pipe or device, and this needs a file: save it first", f->path);
+        return wf_fail(err, WF_E_IO, f->path, -1,
+                       "%s is a pipe or device, and this needs a file: save it first", f->path);
     }
     *out = (wf_file){f, f->size, read_at};
     return WF_OK;
@@ -104,7 +107,8 @@ wf_status wf_input_all(const char *path, uint64_t limit, char **out, size_t *n, 
         status = wf_input_read(&f, data + *n, capacity + 4095 - *n, &got, err);
         *n += got;
         if (status == WF_OK && *n > limit) {
-            status = wf_fail(err, WF_E_UNSUPPORTED, path, -1, "%s is larger than %llu bytes: is it the right file?", path,
+            status = wf_fail(err, WF_E_UNSUPPORTED, path, -1,
+                             "%s is larger than %llu bytes: is it the right file?", path,
                              (unsigned long long)limit);
         }
     }
@@ -154,7 +158,8 @@ wf_status wf_output_begin(wf_output_file *f, const char *path, wf_error *err) {
 static wf_status write_bytes(void *user, const void *bytes, size_t n, wf_error *err) {
     wf_output_file *f = user;
     if (wf_platform_interrupted()) {
-        return wf_fail(err, WF_E_ABORTED, f->path, -1, "stopped before %s was complete; nothing was written", f->path);
+        return wf_fail(err, WF_E_ABORTED, f->path, -1, "stopped before %s was complete; nothing was written",
+                       f->path);
     }
     return fwrite(bytes, 1, n, f->file) == n ? WF_OK : refused("written", f->path, err);
 }

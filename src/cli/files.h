@@ -34,7 +34,8 @@ const char *wf_path_base(const char *path); /* the part behind the last / */
 /* Output is written beside its place under NAME.part-xxxxxxxx and takes its name when it is complete. */
 typedef struct wf_output_file {
     FILE *file;
-    char *path, *part; /* part is NULL where there is nothing to rename: devices and pipes are written directly */
+    char *path,
+        *part; /* part is NULL where there is nothing to rename: devices and pipes are written directly */
 } wf_output_file;
 
 wf_status wf_output_begin(wf_output_file *f, const char *path, wf_error *err);

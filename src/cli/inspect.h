@@ -5,8 +5,9 @@
 #include "cli/cli.h"
 #include "format/source.h"
 
-/* Reads the header only, whatever the size of the file. A model of an unknown architecture is described too. */
-wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *file, bool tensors, wf_error *err);
+/* Reads the header only, however large the file. A model of an unknown architecture is described too. */
+wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *file, bool tensors,
+                          wf_error *err);
 wf_status wf_inspect_source(const wf_cli *cli, const char *name, const wf_file *file, wf_error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* A GGUF model: what it is, needs and offers. Only the header is read: the reader finds its length, the model is fed just that. */
+/* A GGUF model: what it is, needs and offers. Only the header is read: the reader finds its
+   length, the model is fed just that. */
 #include <stdio.h>
 #include <string.h>
 
@@ -112,18 +113,20 @@ static void print_model(const inspection *x) {
     wf_model_get_info(x->model, &info);
     wf_out_row("licence", "%s", info.license != NULL ? info.license : "not stated");
     wf_out_row("source", "%s", info.source != NULL ? info.source : "not stated");
-    wf_out_row("file", "%s, matrices as %s", wf_out_bytes(a, x->file->size), info.file_type != NULL ? info.file_type : "stored");
+    wf_out_row("file", "%s, matrices as %s", wf_out_bytes(a, x->file->size),
+               info.file_type != NULL ? info.file_type : "stored");
     wf_out_row("memory", "weights %s, activations %s for one input", wf_out_bytes(a, info.weight_bytes),
                wf_out_bytes(b, info.activation_bytes));
-    wf_out_row("work", "%s multiply-adds for one input; %u steps, %u of them normalisation", wf_out_scaled(c, (double)info.cost),
-               info.nodes, info.norm_nodes);
+    wf_out_row("work", "%s multiply-adds for one input; %u steps, %u of them normalisation",
+               wf_out_scaled(c, (double)info.cost), info.nodes, info.norm_nodes);
     wf_out_row("input", "[n, %u, %u, %u] (recommended size)", info.channels, info.height, info.width);
     const wf_image_params *p = wf_model_image(x->model);
     if (p != NULL) {
         static const char *const names[] = {"nearest", "bilinear", "bicubic"};
         wf_out_row("pictures", "%s, %s, mean %.4g %.4g %.4g, std %.4g %.4g %.4g", names[p->resample],
-                   p->squash ? "resized without regard to shape" : "short side resized, centre cropped", (double)p->mean[0],
-                   (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2]);
+                   p->squash ? "resized without regard to shape" : "short side resized, centre cropped",
+                   (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0],
+                   (double)p->std[1], (double)p->std[2]);
         if (!p->squash) {
             wf_out_row("", "crop %.4g of the short side", (double)p->crop_pct);
         }
@@ -133,15 +136,15 @@ static void print_model(const inspection *x) {
     for (uint32_t i = 0; i < info.classes && i < ITEMS_SHOWN; i++) {
         wf_text_format(&list, "%s%.60s", i != 0 ? ", " : "", wf_model_label(x->model, i));
     }
-    wf_out_row("labels", "%u%s%s%s", info.classes, info.classes != 0 ? ": " : "", list.data != NULL ? list.data : "",
-               info.classes > ITEMS_SHOWN ? ", …" : "");
+    wf_out_row("labels", "%u%s%s%s", info.classes, info.classes != 0 ? ": " : "",
+               list.data != NULL ? list.data : "", info.classes > ITEMS_SHOWN ? ", …" : "");
     wf_text_free(&list);
     memset(&list, 0, sizeof list);
     for (uint32_t i = 0; i < info.tap_count && i < ITEMS_SHOWN; i++) {
         wf_text_format(&list, "%s%.80s", i != 0 ? ", " : "", wf_model_tap(x->model, i));
     }
-    wf_out_row("taps", "%u%s%s%s", info.tap_count, info.tap_count != 0 ? ": " : "", list.data != NULL ? list.data : "",
-               info.tap_count > ITEMS_SHOWN ? ", …" : "");
+    wf_out_row("taps", "%u%s%s%s", info.tap_count, info.tap_count != 0 ? ": " : "",
+               list.data != NULL ? list.data : "", info.tap_count > ITEMS_SHOWN ? ", …" : "");
     wf_text_free(&list);
     double loss;
     if (wf_gguf_get_f64(x->gguf, "wf.golden.loss", &loss)) {
@@ -154,7 +157,11 @@ static void print_model(const inspection *x) {
 }
 
 static void print_metadata(const wf_gguf *g) {
-    static const char *const shown[] = {"wf.labels", "wf.taps", "wf.assumptions", "wf.left_out", "wf.golden.output_source",
+    static const char *const shown[] = {"wf.labels",
+                                        "wf.taps",
+                                        "wf.assumptions",
+                                        "wf.left_out",
+                                        "wf.golden.output_source",
                                         "wf.golden.output_self"};
     puts("metadata:");
     wf_table t;
@@ -182,14 +189,14 @@ static void print_tensors(const wf_gguf *g) {
     wf_table_init(&t, "lllr");
     for (uint64_t i = 0; i < g->tensor_count; i++) {
         const wf_gguf_tensor *x = &g->tensors[g->by_offset[i]];
-        char shape[120];
-        size_t at = (size_t)snprintf(shape, sizeof shape, "[");
-        for (uint32_t d = x->n_dims; d-- > 0;) {
-            at += (size_t)snprintf(shape + at, sizeof shape - at, "%llu%s", (unsigned long long)x->dims[d], d != 0 ? ", " : "");
+        uint64_t dims[4]; /* outermost first, as in PyTorch */
+        for (uint32_t d = 0; d < x->n_dims; d++) {
+            dims[d] = x->dims[x->n_dims - 1 - d];
         }
-        snprintf(shape + at, sizeof shape - at, "]");
+        wf_shape_text shape;
         wf_number bytes;
-        wf_table_row(&t, x->name.text, wf_dtype_get(x->type)->name, shape, wf_out_bytes(bytes, x->bytes));
+        wf_table_row(&t, x->name.text, wf_dtype_get(x->type)->name, wf_out_shape(shape, dims, x->n_dims),
+                     wf_out_bytes(bytes, x->bytes));
     }
     wf_table_print(&t, stdout);
 }
@@ -205,7 +212,8 @@ static uint64_t elements_of(const wf_gguf *g) {
 
 static void print_text(const inspection *x) {
     wf_number count;
-    const char *name = wf_gguf_get_string(x->gguf, "general.name"), *arch = wf_gguf_get_string(x->gguf, "general.architecture");
+    const char *name = wf_gguf_get_string(x->gguf, "general.name"),
+               *arch = wf_gguf_get_string(x->gguf, "general.architecture");
     wf_out_text(stdout, name != NULL ? name : x->name);
     fputs(": ", stdout);
     wf_out_text(stdout, arch != NULL ? arch : "a GGUF file without an architecture");
@@ -217,8 +225,8 @@ static void print_text(const inspection *x) {
         wf_out_row("runnable", "no: %s", x->refusal.text);
     }
     if (x->file->size < x->gguf->total_bytes) {
-        wf_out_row("incomplete", "%llu of %llu bytes are here: download it again", (unsigned long long)x->file->size,
-                   (unsigned long long)x->gguf->total_bytes);
+        wf_out_row("incomplete", "%llu of %llu bytes are here: download it again",
+                   (unsigned long long)x->file->size, (unsigned long long)x->gguf->total_bytes);
     }
     print_metadata(x->gguf);
     if (x->tensors) {
@@ -274,7 +282,8 @@ static void print_json(const inspection *x) {
     }
 }
 
-wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *file, bool tensors, wf_error *err) {
+wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *file, bool tensors,
+                          wf_error *err) {
     inspection x;
     memset(&x, 0, sizeof x);
     x.cli = cli;

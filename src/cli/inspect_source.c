@@ -29,8 +29,8 @@ static void print_json(const wf_source *s) {
     } else {
         wf_text_add(&t, "null");
     }
-    wf_text_format(&t, ",\"fileBytes\":%llu,\"elements\":%llu,\"tensors\":[", (unsigned long long)s->file.size,
-                   (unsigned long long)elements_of(s));
+    wf_text_format(&t, ",\"fileBytes\":%llu,\"elements\":%llu,\"tensors\":[",
+                   (unsigned long long)s->file.size, (unsigned long long)elements_of(s));
     for (uint64_t i = 0; i < s->tensor_count; i++) {
         const wf_source_tensor *x = &s->tensors[i];
         wf_text_add(&t, i != 0 ? ",{\"name\":" : "{\"name\":");
@@ -55,18 +55,14 @@ static void print_text(const wf_source *s, const char *name) {
         wf_out_row("unwrapped", "%s", s->prefix_note);
     }
     wf_out_row("file", "%s", wf_out_bytes(a, s->file.size));
-    wf_out_row("tensors", "%s, %s elements", wf_out_count(a, s->tensor_count), wf_out_count(b, elements_of(s)));
+    wf_out_row("tensors", "%s, %s elements", wf_out_count(a, s->tensor_count),
+               wf_out_count(b, elements_of(s)));
     wf_table t;
     wf_table_init(&t, "lll");
     for (uint64_t i = 0; i < s->tensor_count; i++) {
         const wf_source_tensor *x = &s->tensors[i];
-        char shape[200];
-        size_t at = (size_t)snprintf(shape, sizeof shape, "[");
-        for (uint32_t d = 0; d < x->n_dims; d++) {
-            at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%llu", d != 0 ? ", " : "", (unsigned long long)x->dims[d]);
-        }
-        snprintf(shape + at, sizeof shape - at, "]");
-        wf_table_row(&t, x->name, type_of(x), shape);
+        wf_shape_text shape;
+        wf_table_row(&t, x->name, type_of(x), wf_out_shape(shape, x->dims, x->n_dims));
     }
     wf_table_print(&t, stdout);
 }

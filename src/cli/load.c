@@ -16,7 +16,9 @@ uint32_t wf_cli_threads(const wf_cli *cli) {
 }
 
 wf_status wf_check_interrupt(wf_error *err) {
-    return wf_platform_interrupted() ? wf_fail(err, WF_E_ABORTED, "interrupt", -1, "stopped: Ctrl-C was pressed") : WF_OK;
+    return wf_platform_interrupted()
+               ? wf_fail(err, WF_E_ABORTED, "interrupt", -1, "stopped: Ctrl-C was pressed")
+               : WF_OK;
 }
 
 static wf_status feed_all(wf_input_file *f, wf_model *m, uint8_t *piece, wf_bar *bar, wf_error *err) {

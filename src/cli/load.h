@@ -1,4 +1,4 @@
-/* Models and runs as the verbs need them: streamed in with a progress bar, run in slices that Ctrl-C can end. */
+/* Models and runs as the verbs need them: streamed in with a progress bar, run in slices that Ctrl-C ends. */
 #ifndef WF_CLI_LOAD_H
 #define WF_CLI_LOAD_H
 
@@ -13,7 +13,8 @@ typedef struct wf_loaded {
     double load_seconds;
 } wf_loaded;
 
-/* Reads the whole file; the session is made by the caller when it knows the taps. Free with wf_loaded_free in any case. */
+/* Reads the whole file; the session is made by the caller when it knows the taps. Free with wf_loaded_free in
+   any case. */
 wf_status wf_load_model(const wf_cli *cli, const char *path, bool int8_rows, wf_loaded *out, wf_error *err);
 void wf_loaded_free(wf_loaded *l);
 /* Runs the session on its input as it is. `phase` names the bar; NULL shows none. */

@@ -19,12 +19,15 @@ static const verb verbs[] = {
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 static void print_help(FILE *f) {
-    fputs("wasmformer " WF_VERSION ": transformers from checkpoint to answer\n\nusage: wasmformer VERB [options]\n\n", f);
+    fputs("wasmformer " WF_VERSION
+          ": transformers from checkpoint to answer\n\nusage: wasmformer VERB [options]\n\n",
+          f);
     for (int i = 0; i < VERBS; i++) {
         fprintf(f, "  %-9s %s\n", verbs[i].name, verbs[i].what);
     }
     fputs("\n`wasmformer VERB --help` explains a verb; `wasmformer --version` prints the version.\n\n"
-          "example:\n  wasmformer classify poolformer.gguf photo.jpg\n", f);
+          "example:\n  wasmformer classify poolformer.gguf photo.jpg\n",
+          f);
 }
 
 static const verb *find(const char *name) {

@@ -14,7 +14,8 @@ static wf_status check_output(wf_classifier *c, wf_error *err) {
     WF_TRY(wf_session_output(c->loaded.session, 0, &out, err));
     if (wf_session_output_count(c->loaded.session) != 1 || out.n_dims != 2) {
         return wf_fail(err, WF_E_UNSUPPORTED, "output", -1,
-                       "%s gives feature maps, not classes: use `wasmformer run` to read them", c->loaded.name);
+                       "%s gives feature maps, not classes: use `wasmformer run` to read them",
+                       c->loaded.name);
     }
     c->classes = out.dims[1];
     return WF_OK;
@@ -26,14 +27,16 @@ wf_status wf_classifier_open(const wf_cli *cli, const char *model, wf_classifier
     WF_TRY(wf_load_model(cli, model, true, &out->loaded, err));
     const wf_image_params *p = out->image = wf_model_image(out->loaded.model);
     if (p == NULL) {
-        return wf_fail(err, WF_E_MISSING, "wf.image", -1,
-                       "%s does not say how a picture becomes its input: give tensors to `wasmformer run` instead",
-                       out->loaded.name);
+        return wf_fail(
+            err, WF_E_MISSING, "wf.image", -1,
+            "%s does not say how a picture becomes its input: give tensors to `wasmformer run` instead",
+            out->loaded.name);
     }
     WF_TRY(wf_session_create(out->loaded.model, NULL, 0, &out->loaded.session, err));
     WF_TRY(wf_session_prepare(out->loaded.session, 1, p->height, p->width, err));
     WF_TRY(check_output(out, err));
-    WF_TRY(wf_alloc_array((void **)&out->pixels, (uint64_t)3 * p->width * p->height, sizeof(float), "a picture", err));
+    WF_TRY(wf_alloc_array((void **)&out->pixels, (uint64_t)3 * p->width * p->height, sizeof(float),
+                          "a picture", err));
     return wf_alloc_array((void **)&out->logits, out->classes, sizeof(float), "the scores", err);
 }
 

@@ -43,7 +43,17 @@ static void on_signal(int number) {
     interrupted = 1;
 }
 
+/* A reader that went away (`… | head`) ends the program as usual, but not without tidying up. */
+static void on_pipe(int number) {
+    if (guarded != NULL) {
+        unlink(guarded);
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 void wf_platform_catch_interrupts(void) {
+    signal(SIGPIPE, on_pipe);
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         struct sigaction old, action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -61,8 +71,6 @@ uint32_t wf_platform_cores(void) {
     return n > 0 ? (uint32_t)n : 1;
 }
 
-uint32_t wf_platform_token(void) {
-    return (uint32_t)wf_platform_now_ns() * 2654435761u ^ (uint32_t)getpid();
-}
+uint32_t wf_platform_token(void) { return (uint32_t)wf_platform_now_ns() * 2654435761u ^ (uint32_t)getpid(); }
 
 #endif

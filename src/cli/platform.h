@@ -1,4 +1,5 @@
-/* The few things in which a native program and a WASI command differ. platform.c is the only file of cli/ with an #ifdef. */
+/* The few things in which a native program and a WASI command differ. platform.c is the only file of cli/
+   with an #ifdef. */
 #ifndef WF_CLI_PLATFORM_H
 #define WF_CLI_PLATFORM_H
 
@@ -6,8 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* From here on Ctrl-C (and a polite kill) sets a flag; a second one removes the guarded file and ends at once.
-   WASI has no signals: there the host ends the program. */
+/* From here on Ctrl-C (and a polite kill) sets a flag; a second one removes the guarded file and ends at
+   once, and so does a closed pipe. WASI has no signals: there the host ends the program. */
 void wf_platform_catch_interrupts(void);
 bool wf_platform_interrupted(void);
 /* The unfinished file to remove in an emergency; NULL when there is none. The text must stay valid. */

@@ -1,4 +1,5 @@
-/* A progress bar on stderr: phase, bar, percent, amount, time left. Drawn only on a terminal, ten times a second at most. */
+/* A progress bar on stderr: phase, bar, percent, amount, time left. Drawn only on a terminal, ten
+   times a second at most. */
 #ifndef WF_CLI_PROGRESS_H
 #define WF_CLI_PROGRESS_H
 

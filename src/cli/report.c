@@ -1,4 +1,4 @@
-/* Failures become one sentence on stderr: `wasmformer: …`, or with --json an object that a program reads. */
+/* Failures become one sentence on stderr: `wasmformer: …`, or with --json an object for programs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +40,7 @@ int wf_cli_finish(const wf_cli *cli, int code) {
     }
     wf_error err;
     wf_error_clear(&err);
-    wf_fail(&err, WF_E_IO, "standard output", -1, "the output could not be written in full: is the disk full?");
+    wf_fail(&err, WF_E_IO, "standard output", -1,
+            "the output could not be written in full: is the disk full?");
     return wf_cli_fail(cli, &err);
 }

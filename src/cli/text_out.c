@@ -24,8 +24,9 @@ static int utf8_decode(const unsigned char *p, uint32_t *code) {
 
 /* C0 and C1 controls reach the terminal's command parser; the others reorder or hide what a person reads. */
 static int dangerous(uint32_t c) {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || (c >= 0x200b && c <= 0x200f) ||
-           (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0x61c;
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
+           (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+           c == 0xfeff || c == 0x61c;
 }
 
 /* One character of s as shown: its text into `shown`, how many columns that takes; returns the bytes used. */
@@ -112,6 +113,17 @@ const char *wf_out_scaled(wf_number out, double v) {
         v /= 1000;
     }
     snprintf(out, sizeof(wf_number), "%.3g%s", v, units[unit]);
+    return out;
+}
+
+const char *wf_out_shape(wf_shape_text out, const uint64_t *dims, uint32_t n) {
+    size_t at = 1;
+    out[0] = '[';
+    for (uint32_t d = 0; d < n; d++) {
+        at += (size_t)snprintf(out + at, sizeof(wf_shape_text) - at, "%s%llu", d != 0 ? ", " : "",
+                               (unsigned long long)dims[d]);
+    }
+    snprintf(out + at, sizeof(wf_shape_text) - at, "]");
     return out;
 }
 

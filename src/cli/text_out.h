@@ -1,5 +1,5 @@
-/* Text for terminals. Names and labels come from untrusted files: control characters, invalid UTF-8 and direction overrides
-   are shown as escapes, never sent. Tables are aligned by the number of characters. */
+/* Text for terminals. Names and labels come from untrusted files: control characters, invalid UTF-8 and
+   direction overrides are shown as escapes, never sent. Tables are aligned by the number of characters. */
 #ifndef WF_CLI_TEXT_OUT_H
 #define WF_CLI_TEXT_OUT_H
 
@@ -24,6 +24,10 @@ typedef char wf_number[32];
 const char *wf_out_bytes(wf_number out, uint64_t bytes);
 const char *wf_out_count(wf_number out, uint64_t n);
 const char *wf_out_scaled(wf_number out, double v);
+
+typedef char wf_shape_text[200];
+/* "[2, 3, 64, 64]"; up to 8 dimensions. */
+const char *wf_out_shape(wf_shape_text out, const uint64_t *dims, uint32_t n);
 
 enum { WF_TABLE_COLUMNS = 6 };
 typedef struct wf_table {

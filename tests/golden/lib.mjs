@@ -7,7 +7,9 @@ import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 process.removeAllListeners('warning'); // "WASI is an experimental feature"
-process.on('warning', (w) => { if (w.name !== 'ExperimentalWarning') console.error(w.message); });
+process.on('warning', (w) => {
+    if (w.name !== 'ExperimentalWarning') console.error(w.message);
+});
 const {WASI} = await import('node:wasi');
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -43,7 +45,9 @@ export async function attempt(name, body) {
         check(name, false, e.stack ?? e);
     }
 }
-export function finish() { process.exitCode = failed ? 1 : 0; }
+export function finish() {
+    process.exitCode = failed ? 1 : 0;
+}
 
 // ---- starting the command line ----
 
@@ -62,7 +66,15 @@ export function wasi(args, {build = 'wasi', folders = [root, workRoot()], scratc
     if (!modules.has(build)) modules.set(build, new WebAssembly.Module(readFileSync(tools[build])));
     const paths = ['out', 'err'].map((n) => join(scratch, `wasi-${process.pid}.${n}`));
     const fds = paths.map((p) => openSync(p, 'w'));
-    const w = new WASI({version: 'preview1', args: ['wasmformer', ...args], env: {}, preopens: preopens(folders), returnOnExit: true, stdout: fds[0], stderr: fds[1]});
+    const w = new WASI({
+        version: 'preview1',
+        args: ['wasmformer', ...args],
+        env: {},
+        preopens: preopens(folders),
+        returnOnExit: true,
+        stdout: fds[0],
+        stderr: fds[1],
+    });
     const instance = new WebAssembly.Instance(modules.get(build), w.getImportObject());
     let code;
     try {
@@ -74,26 +86,39 @@ export function wasi(args, {build = 'wasi', folders = [root, workRoot()], scratc
 }
 
 let shared;
-function workRoot() { return (shared ??= workFolder()); }
+function workRoot() {
+    return (shared ??= workFolder());
+}
 
 /** Python with the wasmtime package, or null: then the caller says so. */
 export function wasmtime(args, {build = 'wasi', folders = [root, workRoot()]} = {}) {
     const python = process.env.WASMFORMER_PYTHON ?? 'python3';
     const dirs = folders.flatMap((f) => ['--dir', f]);
-    const r = spawnSync(python, [join(root, 'tests/wasi/wasmtime_run.py'), ...dirs, tools[build], ...args], {encoding: 'utf8', timeout: 300000});
+    const r = spawnSync(python, [join(root, 'tests/wasi/wasmtime_run.py'), ...dirs, tools[build], ...args], {
+        encoding: 'utf8',
+        timeout: 300000,
+    });
     if (r.error) throw r.error;
     return {code: r.status, out: r.stdout, err: r.stderr};
 }
 
 export const short = (path) => relative(root, path);
 export function must(result, what) {
-    if (result.code !== 0) throw new Error(`${what}: exit ${result.code ?? result.signal}: ${result.err.trim()}`);
+    if (result.code !== 0)
+        throw new Error(`${what}: exit ${result.code ?? result.signal}: ${result.err.trim()}`);
     return result;
 }
 
 // ---- safetensors ----
 
-const arrays = {F64: Float64Array, F32: Float32Array, I64: BigInt64Array, I32: Int32Array, U8: Uint8Array, I8: Int8Array};
+const arrays = {
+    F64: Float64Array,
+    F32: Float32Array,
+    I64: BigInt64Array,
+    I32: Int32Array,
+    U8: Uint8Array,
+    I8: Int8Array,
+};
 
 /** Map of name → {dtype, shape, data}; data is a typed array (F16 and BF16 as raw Uint16Array). */
 export function readTensors(path) {
@@ -101,7 +126,14 @@ export function readTensors(path) {
     const length = Number(file.readBigUInt64LE(0));
     const header = JSON.parse(file.toString('utf8', 8, 8 + length));
     const result = new Map();
-    for (const [name, {dtype, shape, data_offsets: [begin, end]}] of Object.entries(header)) {
+    for (const [
+        name,
+        {
+            dtype,
+            shape,
+            data_offsets: [begin, end],
+        },
+    ] of Object.entries(header)) {
         if (name === '__metadata__') continue;
         const bytes = new Uint8Array(file.subarray(8 + length + begin, 8 + length + end)); // a copy, aligned
         result.set(name, {dtype, shape, data: new (arrays[dtype] ?? Uint16Array)(bytes.buffer)});
@@ -110,7 +142,8 @@ export function readTensors(path) {
 }
 
 export function writeTensors(path, tensors) {
-    const header = {}, parts = [];
+    const header = {},
+        parts = [];
     let at = 0;
     for (const [name, {dtype, shape, data: values}] of Object.entries(tensors)) {
         header[name] = {dtype, shape, data_offsets: [at, at + values.byteLength]};
@@ -129,7 +162,8 @@ export const elements = (shape) => shape.reduce((a, b) => a * b, 1);
 /** |a − b| / |b| over all elements; NaN when shapes differ in size. */
 export function relativeL2(a, b) {
     if (a.length !== b.length) return NaN;
-    let difference = 0, size = 0;
+    let difference = 0,
+        size = 0;
     for (let i = 0; i < a.length; i++) {
         difference += (a[i] - b[i]) ** 2;
         size += b[i] ** 2;
@@ -138,7 +172,8 @@ export function relativeL2(a, b) {
 }
 
 export function sameBits(a, b) {
-    const x = Buffer.from(a.buffer, a.byteOffset, a.byteLength), y = Buffer.from(b.buffer, b.byteOffset, b.byteLength);
+    const x = Buffer.from(a.buffer, a.byteOffset, a.byteLength),
+        y = Buffer.from(b.buffer, b.byteOffset, b.byteLength);
     return x.equals(y);
 }
 

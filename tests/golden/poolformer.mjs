@@ -6,9 +6,34 @@
 //   --precision f64  1e-12 against the float64 output
 // and bit equality: native = baseline wasm (node:wasi and wasmtime), 1 thread = 2, batch = one by one, converted file too.
 import {readFileSync} from 'node:fs';
-import {attempt, check, data, elements, existsSync, finish, join, must, native, readTensors, relativeL2, sameBits, wasi, wasmtime, workFolder, writeTensors} from './lib.mjs';
+import {
+    attempt,
+    check,
+    data,
+    elements,
+    existsSync,
+    finish,
+    join,
+    must,
+    native,
+    readTensors,
+    relativeL2,
+    sameBits,
+    wasi,
+    wasmtime,
+    workFolder,
+    writeTensors,
+} from './lib.mjs';
 
-const names = ['poolformer_tiny', 'poolformer_tiny_feat', 'poolformer_tiny_timm1', 'metaformer_tiny_id', 'metaformer_tiny_ppaa', 'metaformer_tiny_pppf', 'hf_poolformer_tinycfg'];
+const names = [
+    'poolformer_tiny',
+    'poolformer_tiny_feat',
+    'poolformer_tiny_timm1',
+    'metaformer_tiny_id',
+    'metaformer_tiny_ppaa',
+    'metaformer_tiny_pppf',
+    'hf_poolformer_tinycfg',
+];
 const folder = workFolder();
 const out = join(folder, 'out.safetensors');
 
@@ -23,26 +48,49 @@ const builds = {
 };
 
 function run(build, model, input, ...options) {
-    must(builds[build](['run', model, '--in', input, '--out', out, ...options]), `${build} ${options.join(' ')}`);
+    must(
+        builds[build](['run', model, '--in', input, '--out', out, ...options]),
+        `${build} ${options.join(' ')}`,
+    );
     return readTensors(out);
 }
 
 const outputsOf = (tensors) => [...tensors.keys()].filter((k) => /^output\d*$/.test(k));
-const config = (name) => (existsSync(join(data, `${name}.config.json`)) ? `${name}.config.json` : `${name}.json`);
+const config = (name) =>
+    existsSync(join(data, `${name}.config.json`)) ? `${name}.config.json` : `${name}.json`;
 
 function convert(name, type, how = native, source = `${name}.safetensors`) {
     const target = join(folder, `${name}.${type}.gguf`);
-    must(how(['convert', join(data, source), '-o', target, '--config', join(data, config(name)), '--type', type, '--force']), `convert ${type}`);
+    must(
+        how([
+            'convert',
+            join(data, source),
+            '-o',
+            target,
+            '--config',
+            join(data, config(name)),
+            '--type',
+            type,
+            '--force',
+        ]),
+        `convert ${type}`,
+    );
     return target;
 }
 
 /** The outputs against output_f64; `limit` is a number or a function of the output's name. */
 function checkOutputs(label, got, golden, limit) {
     for (const key of outputsOf(golden.io)) {
-        const t = got.get(key), truth = golden.io.get(`${key}_f64`), shape = golden.io.get(key).shape;
+        const t = got.get(key),
+            truth = golden.io.get(`${key}_f64`),
+            shape = golden.io.get(key).shape;
         const allowed = typeof limit === 'function' ? limit(key) : limit;
         const error = t ? relativeL2(t.data, truth.data) : NaN;
-        check(`${label} ${key} (${error.toExponential(1)})`, error <= allowed && t.shape.join() === shape.join(), `relative L2 ${error}, allowed ${allowed}, shape [${t?.shape}] for [${shape}]`);
+        check(
+            `${label} ${key} (${error.toExponential(1)})`,
+            error <= allowed && t.shape.join() === shape.join(),
+            `relative L2 ${error}, allowed ${allowed}, shape [${t?.shape}] for [${shape}]`,
+        );
     }
     const extra = outputsOf(got).filter((k) => !golden.io.has(k));
     if (extra.length) check(`${label} has no other outputs`, false, extra.join());
@@ -53,13 +101,21 @@ function checkActivations(label, got, golden) {
         if (!key.startsWith('act/')) continue;
         const t = got.get(key);
         const error = t ? relativeL2(t.data, recorded.data) : NaN;
-        check(`${label} ${key}`, error <= 1e-5 && t.shape.join() === recorded.shape.join(), t ? `relative L2 ${error}, shape [${t.shape}] for [${recorded.shape}]` : 'not in the output');
+        check(
+            `${label} ${key}`,
+            error <= 1e-5 && t.shape.join() === recorded.shape.join(),
+            t ? `relative L2 ${error}, shape [${t.shape}] for [${recorded.shape}]` : 'not in the output',
+        );
     }
 }
 
 function same(label, a, b) {
     const different = [...a.keys()].filter((k) => !b.has(k) || !sameBits(a.get(k).data, b.get(k).data));
-    check(label, a.size === b.size && different.length === 0, `${different.length} tensors differ, first ${different[0]}`);
+    check(
+        label,
+        a.size === b.size && different.length === 0,
+        `${different.length} tensors differ, first ${different[0]}`,
+    );
 }
 
 function close(label, a, b, limit) {
@@ -71,8 +127,12 @@ function close(label, a, b, limit) {
 
 /** Two pictures in one run give what each gives alone. */
 function checkBatch(name, model, input) {
-    const one = elements(input.shape.slice(1)), shape = input.shape.slice(1);
-    const pictures = [input.data.subarray(0, one), input.data.length > one ? input.data.subarray(one, 2 * one) : input.data.map((v) => v * 0.5 - 0.25)];
+    const one = elements(input.shape.slice(1)),
+        shape = input.shape.slice(1);
+    const pictures = [
+        input.data.subarray(0, one),
+        input.data.length > one ? input.data.subarray(one, 2 * one) : input.data.map((v) => v * 0.5 - 0.25),
+    ];
     const both = new Float32Array(2 * one);
     pictures.forEach((p, i) => both.set(p, i * one));
     const path = join(folder, 'batch.safetensors');
@@ -81,8 +141,15 @@ function checkBatch(name, model, input) {
     for (const [i, p] of pictures.entries()) {
         writeTensors(path, {input: {dtype: 'F32', shape: [1, ...shape], data: p}});
         const alone = run('simd', model, path, '--taps', 'all');
-        const different = [...alone].filter(([k, t]) => !sameBits(t.data, batched.get(k).data.subarray(i * t.data.length, (i + 1) * t.data.length)));
-        check(`${name} picture ${i} of a batch = alone`, different.length === 0, different.map((d) => d[0]).join());
+        const different = [...alone].filter(
+            ([k, t]) =>
+                !sameBits(t.data, batched.get(k).data.subarray(i * t.data.length, (i + 1) * t.data.length)),
+        );
+        check(
+            `${name} picture ${i} of a batch = alone`,
+            different.length === 0,
+            different.map((d) => d[0]).join(),
+        );
     }
 }
 
@@ -91,16 +158,25 @@ function checkConvertedByWasm(name, model) {
     const mine = readFileSync(model);
     convert(name, 'f32', wasi);
     const theirs = readFileSync(model);
-    const begin = mine.indexOf('wf.golden.output_source'), end = mine.indexOf('wf.golden.output_self');
+    const begin = mine.indexOf('wf.golden.output_source'),
+        end = mine.indexOf('wf.golden.output_self');
     const equal = (from, to) => mine.subarray(from, to).equals(theirs.subarray(from, to));
-    check(`${name} converted by wasm = natively`, begin > 0 && end > begin && mine.length === theirs.length && equal(0, begin) && equal(end, mine.length));
+    check(
+        `${name} converted by wasm = natively`,
+        begin > 0 &&
+            end > begin &&
+            mine.length === theirs.length &&
+            equal(0, begin) &&
+            equal(end, mine.length),
+    );
 }
 
 function testFloat(name, golden, io) {
     const model = convert(name, 'f32');
     checkConvertedByWasm(name, model);
     const limit = (key) => Math.max(5e-6, 5 * golden.json.fp32_vs_fp64[key].rel_l2);
-    const plain = {}, tapped = {};
+    const plain = {},
+        tapped = {};
     for (const build of ['scalar', 'simd', 'threads', 'wasi', 'relaxed', 'wasmtime']) {
         plain[build] = run(build, model, io);
         tapped[build] = run(build, model, io, '--taps', 'all');
@@ -118,14 +194,21 @@ function testFloat(name, golden, io) {
         same(`${name} ${build} = native, bit for bit, tapped`, tapped[build], tapped.simd);
     }
     const wide = run('f64', model, io, '--taps', 'all');
-    check(`${name} f64 writes F64`, [...wide.values()].every((t) => t.dtype === 'F64'));
+    check(
+        `${name} f64 writes F64`,
+        [...wide.values()].every((t) => t.dtype === 'F64'),
+    );
     checkOutputs(`${name} f64`, run('f64', model, io), golden, 1e-12);
     checkOutputs(`${name} f64 tapped`, wide, golden, 1e-12);
     checkActivations(`${name} f64`, wide, golden);
     checkBatch(name, model, golden.io.get('input') ?? golden.io.get('input/pixel_values'));
     for (const verifier of [native, wasi]) {
         const r = verifier(['verify', model, '--json']);
-        check(`${name} verify ${verifier.name}`, r.code === 0 && JSON.parse(r.out).ok === true, r.err || r.out);
+        check(
+            `${name} verify ${verifier.name}`,
+            r.code === 0 && JSON.parse(r.out).ok === true,
+            r.err || r.out,
+        );
     }
 }
 
@@ -140,27 +223,49 @@ function testType(name, golden, io, type, limits) {
         same(`${name} ${type} ${activations} threads = native, bit for bit`, got.threads, got.simd);
         same(`${name} ${type} ${activations} wasi = native, bit for bit`, got.wasi, got.simd);
         // int8: an activation on the edge between two steps may fall to the other side, so only the type's own bound holds
-        close(`${name} ${type} ${activations} relaxed near baseline`, got.relaxed, got.wasi, activations === 'int8' ? limit : 1e-5);
+        close(
+            `${name} ${type} ${activations} relaxed near baseline`,
+            got.relaxed,
+            got.wasi,
+            activations === 'int8' ? limit : 1e-5,
+        );
     }
     const r = native(['verify', model, '--json']);
     check(`${name} ${type} verify`, r.code === 0, r.err);
 }
 
 for (const name of names) {
-    const golden = {io: readTensors(join(data, `${name}.io.safetensors`)), json: JSON.parse(readFileSync(join(data, `${name}.json`)))};
+    const golden = {
+        io: readTensors(join(data, `${name}.io.safetensors`)),
+        json: JSON.parse(readFileSync(join(data, `${name}.json`))),
+    };
     const io = join(data, `${name}.io.safetensors`);
     await attempt(`${name} f32`, () => testFloat(name, golden, io));
     await attempt(`${name} f16`, () => testType(name, golden, io, 'f16', [['float', 2e-3]]));
-    await attempt(`${name} q8_0`, () => testType(name, golden, io, 'q8_0', [['float', 2.5e-2], ['int8', 4e-2]]));
+    await attempt(`${name} q8_0`, () =>
+        testType(name, golden, io, 'q8_0', [
+            ['float', 2.5e-2],
+            ['int8', 4e-2],
+        ]),
+    );
 }
 
 await attempt('poolformer_tiny containers', () => {
     const io = join(data, 'poolformer_tiny.io.safetensors');
     const fromTensors = run('simd', convert('poolformer_tiny', 'f32'), io, '--taps', 'all');
-    const fromZip = run('simd', convert('poolformer_tiny', 'f32', native, 'poolformer_tiny.pth.tar'), io, '--taps', 'all');
+    const fromZip = run(
+        'simd',
+        convert('poolformer_tiny', 'f32', native, 'poolformer_tiny.pth.tar'),
+        io,
+        '--taps',
+        'all',
+    );
     same('poolformer_tiny .pth.tar = .safetensors', fromZip, fromTensors);
     const model = join(folder, 'bare.gguf');
-    must(native(['convert', join(data, 'poolformer_tiny.safetensors'), '-o', model, '--force']), 'convert without config');
+    must(
+        native(['convert', join(data, 'poolformer_tiny.safetensors'), '-o', model, '--force']),
+        'convert without config',
+    );
     same('poolformer_tiny without config = with', run('simd', model, io, '--taps', 'all'), fromTensors);
 });
 
