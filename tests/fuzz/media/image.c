@@ -1,7 +1,8 @@
 /* libFuzzer target: any bytes through wf_image_decode and the resizer. The first byte picks filter and geometry, the
    rest is the file. Pictures above 4 megapixels are skipped for speed only; their checks come before any memory.
    Seeds: tests/golden/media/pictures (without the leading byte: a file that begins as a picture is taken whole) and
-   corpus/, which also holds past findings. Build: clang -fsanitize=fuzzer,address,undefined -DWF_STBI_ASSERT. */
+   corpus/, a tenth of what seven minutes of fuzzing kept. Build: clang -fsanitize=fuzzer,address,undefined
+   -DWF_STBI_ASSERT -Isrc, this file, src/media/*.c, src/base/{alloc,status}.c -lm. */
 #include <stdlib.h>
 
 #include "base/alloc.h"
