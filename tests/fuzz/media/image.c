@@ -2,7 +2,7 @@
    rest is the file. Pictures above 4 megapixels are skipped for speed only; their checks come before any memory.
    Seeds: tests/golden/media/pictures (without the leading byte: a file that begins as a picture is taken whole) and
    corpus/, a tenth of what seven minutes of fuzzing kept. Build: clang -fsanitize=fuzzer,address,undefined
-   -DWF_STBI_ASSERT -Isrc, this file, src/media/*.c, src/base/{alloc,status}.c -lm. */
+   -DWF_STBI_ASSERT -Isrc, this file, all of src/media, src/base/{alloc,status}.c, -lm. */
 #include <stdlib.h>
 
 #include "base/alloc.h"
