@@ -90,16 +90,28 @@ for (const worker of [true, false]) {
         const order = [];
         await Promise.all([0, 1, 2].map((i) => m.classify(picture).then(() => order.push(i))));
         await m.run(big); // so that memory for it is there
-        const whole = performance.now();
-        await m.run(big);
-        const takes = performance.now() - whole;
-        const control = new AbortController();
-        const aborted = m.run(big, { signal: control.signal }).then(() => "done", (e) => e.name);
-        setTimeout(() => control.abort(), takes / 4);
-        const started = performance.now();
-        const next = JSON.stringify(await m.classify(picture));
-        const nextTook = performance.now() - started;
-        const name = await aborted;
+        const least = async (times, measure) => {
+          let best = Infinity;
+          for (let i = 0; i < times; i++) best = Math.min(best, await measure());
+          return best;
+        };
+        const timed = async (action) => {
+          const start = performance.now();
+          await action();
+          return performance.now() - start;
+        };
+        const takes = await least(3, () => timed(() => m.run(big)));
+        const names = new Set();
+        const answers = new Set();
+        const nextTook = await least(5, () =>
+          timed(async () => {
+            const control = new AbortController();
+            const aborted = m.run(big, { signal: control.signal }).then(() => "done", (e) => e.name);
+            setTimeout(() => control.abort(), takes / 4);
+            answers.add(JSON.stringify(await m.classify(picture)));
+            names.add(await aborted);
+          }),
+        );
         const queued = new AbortController();
         const first = m.run(big).then(() => "done");
         const second = m.run(big, { signal: queued.signal }).then(() => "done", (e) => e.name);
@@ -108,11 +120,11 @@ for (const worker of [true, false]) {
         const last = JSON.stringify(await m.classify(picture));
         const freed = m.classify(picture).then(() => "done", (e) => `${e.name}: ${e.message}`);
         m.free();
-        return { expected, order, name, next, takes, nextTook, early, last, freed: await freed };
+        return { expected, order, names: [...names], answers: [...answers], takes, nextTook, early, last, freed: await freed };
       }, worker);
       check(`calls come in order (${on})`, r.order.join() === "0,1,2", r.order.join());
-      check(`a running call is stopped (${on})`, r.name === "AbortError" && r.nextTook < r.takes + 50, JSON.stringify([r.name, r.takes, r.nextTook]));
-      check(`the next one is right (${on})`, r.next === r.expected && r.last === r.expected);
+      check(`a running call is stopped, and early (${on})`, r.names.join() === "AbortError" && r.nextTook < 0.8 * r.takes, JSON.stringify([r.names, r.takes, r.nextTook]));
+      check(`the next one is right (${on})`, r.answers.join() === r.expected && r.last === r.expected);
       check(`a queued call leaves at once (${on})`, r.early === "AbortError", r.early);
       check(`free rejects what waits (${on})`, /WfStateError.*freed/.test(r.freed), r.freed);
     }),
@@ -149,8 +161,7 @@ await attempt("many models", () =>
       return all.map((a) => JSON.stringify(a));
     });
     check("three models at once agree", new Set(left).size === 1);
-    await page.waitForFunction(() => true);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let i = 0; i < 100 && page.workers().length > 0; i++) await new Promise((resolve) => setTimeout(resolve, 100));
     check("free ends all workers", page.workers().length === 0, page.workers().length);
   }),
 );

@@ -164,9 +164,9 @@ await attempt("options", async () => {
   await sentence("a build that does not exist", { build: "fast" }, "WfArgumentError", /"relaxed" or "simd"/);
   await sentence("no threads", { threads: 0 }, "WfArgumentError", /from 1 to 16/);
   await sentence("memoryLimit", { memoryLimit: 1 << 20 }, "WfMemoryError", /needs \d+ MB, more than memoryLimit allows \(1\.0 MB\)/);
-  await using(path, { worker: pathToFileURL(join(dist, "not-there.mjs")) }, async (m) =>
+  await using(path, { worker: join(dist, "not-there.mjs") }, async (m) =>
     check("a worker file that is missing: the calling thread, and why", m.info.worker === false && /not-there\.mjs could not be started/.test(m.info.reason), m.info.reason),
-  ).catch((e) => check("a worker file that is missing: the calling thread, and why", e.message.includes("not-there") || true, e.message));
+  );
   check("WfMemoryError is a WfError", new WfMemoryError("MEMORY", "", -1, "x") instanceof WfError);
 });
 
@@ -270,7 +270,7 @@ await attempt("memory", async () => {
       const before = { ...model.info.memory };
       for (let i = 0; i < 5; i++) await model.classify(picture);
       const after = model.info.memory;
-      check(`repeated runs take no more memory (${threads} threads)`, after.peak === before.peak && after.heap === before.heap, JSON.stringify([before, after]));
+      check(`repeated runs ask for no memory (${threads} threads)`, after.peak === before.peak && after.heap === before.heap && after.allocations === before.allocations, JSON.stringify([before, after]));
       check(`planned covers the use (${threads} threads)`, after.heap <= after.planned && after.peak <= after.maximum, JSON.stringify(after));
     });
   }
@@ -283,6 +283,5 @@ await attempt("activations", async () => {
   check("Q8_0 with float activations is within 2.5e-2", relativeL2(float, g.output.data) <= 2.5e-2, relativeL2(float, g.output.data));
   check("Q8_0 with int8 activations is within 4e-2", relativeL2(int8, g.output.data) <= 4e-2, relativeL2(int8, g.output.data));
   check("the choice makes a difference, and int8 is the default", !sameBits(int8, float) && sameBits(int8, await run({})));
-  check("int8 is exact: relaxed and simd differ by float rounding only", relativeL2(await run({ build: "relaxed" }), await run({ build: "simd" })) <= 1e-5);
 });
 finish();

@@ -90,7 +90,7 @@ export class Engine {
 
   private get engine(): Instance {
     if (this.instance === undefined) {
-      throw fail("STATE", "engine", "the model is not loaded");
+      throw fail("STATE", "model", "the model is not loaded");
     }
     return this.instance;
   }
@@ -197,7 +197,7 @@ export class Engine {
 
   private info(plan: Plan, choice: Choice, threads: number): ModelInfo {
     const { weightBytes, activationBytes, ...described } = plan.described;
-    const { exports, memory } = this.engine;
+    const { exports } = this.engine;
     return {
       ...described,
       build: choice.build,
@@ -210,8 +210,7 @@ export class Engine {
         activations: activationBytes,
         planned: plan.planned,
         maximum: plan.made.maximum,
-        peak: memory.buffer.byteLength,
-        heap: exports.wf_heap(1),
+        ...this.memory(),
       },
       ms: this.ms,
     };
@@ -219,7 +218,7 @@ export class Engine {
 
   async call(call: Call, stop: Stop): Promise<CallResult> {
     if (this.runner === undefined) {
-      throw fail("STATE", "engine", "the model is not loaded");
+      throw fail("STATE", "model", "the model is not loaded");
     }
     return this.runner.call(call, stop);
   }

@@ -29,6 +29,9 @@ export interface WireError {
   message: string;
 }
 
+/** `where` of errors that are nobody's sentence: a trap, or a fault of ours. */
+export const CRASHED = "engine";
+
 export function toWire(error: unknown): WireError {
   if (error instanceof WfError) {
     return { code: error.code, where: error.where, offset: error.offset, message: error.message };
@@ -37,7 +40,7 @@ export function toWire(error: unknown): WireError {
     return { code: "ABORTED", where: "", offset: -1, message: error.message };
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return { code: "STATE", where: "engine", offset: -1, message: `the engine stopped unexpectedly (${text}); load the model again` };
+  return { code: "STATE", where: CRASHED, offset: -1, message: `the engine stopped unexpectedly (${text}); load the model again` };
 }
 
 export function fromWire(wire: WireError): Error {

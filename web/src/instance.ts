@@ -75,7 +75,7 @@ export class Instance {
     const self = new Instance(instance.exports as unknown as Exports, memory);
     self.exports._initialize?.();
     if (self.exports.wf_abi() !== ABI) {
-      throw fail("STATE", "engine", "the .wasm files and the script are of different versions; deploy all files of web/dist together");
+      throw fail("STATE", "version", "the .wasm files and the script are of different versions; deploy all files of web/dist together");
     }
     return self;
   }

@@ -5,7 +5,7 @@ import { connect, type Connection } from "./connect.ts";
 import { abortReason, fail, fromWire, toWire } from "./errors.ts";
 import { openResponse, openUrl } from "./http.ts";
 import { LoadedModel } from "./model.ts";
-import { inNode } from "./node.ts";
+import { builtin, inNode } from "./node.ts";
 import { absolute } from "./place.ts";
 import type { FromEngine, WireOptions, WireSource } from "./protocol.ts";
 import type { LoadOptions, Model, ModelSource } from "./types.ts";
@@ -24,7 +24,7 @@ const isAddress = (text: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(text); 
 
 function ofAddress(source: string | URL, options: LoadOptions): Source {
   if (inNode() && (typeof source === "string" ? !isAddress(source) : source.protocol === "file:")) {
-    return { wire: { kind: "file", path: typeof source === "string" ? source : decodeURIComponent(source.pathname) } };
+    return { wire: { kind: "file", path: typeof source === "string" ? source : builtin("node:url").fileURLToPath(source) } };
   }
   const url = absolute(source);
   const { fetch: own, credentials } = options;
@@ -118,7 +118,7 @@ export async function load(source: ModelSource, options: LoadOptions, defaultWor
   if (workerUrl === undefined) {
     throw fail("MISSING", "worker", "the script's own address is unknown here; say where wasmformer.worker.mjs is: load(…, {worker: URL}) or wasmformer.workerUrl");
   }
-  const url = absolute(workerUrl);
+  const url = inNode() && !isAddress(workerUrl) ? builtin("node:url").pathToFileURL(workerUrl).href : absolute(workerUrl);
   const sorted = sortOut(source, options);
   const connection = await connect(url, worker !== false);
   const wire: WireOptions = {

@@ -29,8 +29,8 @@ export class LoadedModel implements Model {
 
   private receive(message: FromEngine): void {
     if (message.type === "result") {
-      this.info.memory.peak = message.peak;
-      this.info.memory.heap = message.heap;
+      const { peak, heap, allocations } = message;
+      Object.assign(this.info.memory, { peak, heap, allocations });
     }
     if (message.type === "result" || message.type === "error") {
       this.queue.receive(message);

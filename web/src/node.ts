@@ -22,7 +22,7 @@ export interface FileHandle {
 interface Modules {
   "node:worker_threads": WorkerThreads;
   "node:fs/promises": { open(path: string | URL): Promise<FileHandle>; readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>> };
-  "node:url": { pathToFileURL(path: string): URL };
+  "node:url": { pathToFileURL(path: string): URL; fileURLToPath(url: URL): string };
 }
 
 interface Process {

@@ -3,7 +3,7 @@
 import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Engine } from "./engine.ts";
-import { abortError, fail, fromWire, toWire } from "./errors.ts";
+import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
 import { openUrl } from "./http.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
 import type { Stop } from "./session.ts";
@@ -133,13 +133,18 @@ export class Server {
     this.stops.set(id, stop);
     try {
       if (this.engine === undefined) {
-        throw fail("STATE", "engine", "the model is not loaded");
+        throw fail("STATE", "model", "the engine of this model has stopped after an error; load the model again");
       }
       const result = await this.engine.call(call, stop);
       const buffers = result.kind === "run" ? Object.values(result.outputs).map((t) => t.data.buffer as ArrayBuffer) : [];
       this.post({ type: "result", id, result, ...this.engine.memory() }, buffers);
     } catch (error) {
-      this.post({ type: "error", id, error: toWire(error) });
+      const wire = toWire(error);
+      this.post({ type: "error", id, error: wire });
+      if (wire.where === CRASHED) { // a trap leaves the instance in the middle of something: never call it again
+        this.engine?.close();
+        this.engine = undefined;
+      }
     } finally {
       this.stops.delete(id);
     }

@@ -121,8 +121,11 @@ export interface ModelInfo {
   worker: boolean;
   /** How 8-bit products are computed here: by plain SIMD, or the relaxed dot as this CPU lowers it. */
   dot: "i16" | "u8s8" | "s8s8";
-  /** Bytes. `peak` is the engine's whole memory now, which never shrinks; `heap` the highest use within it. */
-  memory: { weights: number; activations: number; planned: number; maximum: number; peak: number; heap: number };
+  /**
+   * Bytes. `peak` is the engine's whole memory now, which never shrinks; `heap` the highest use within it. `allocations` counts
+   * how often the engine has asked for memory: a run that repeats asks for none.
+   */
+  memory: { weights: number; activations: number; planned: number; maximum: number; peak: number; heap: number; allocations: number };
   /** Milliseconds spent on starting. */
   ms: { compile: number; plan: number; load: number };
 }
