@@ -45,10 +45,12 @@ static void *hold(buffer *b, uint64_t bytes, const char *what) {
     return b->data;
 }
 
-static wf_error *fresh_error(void) {
+wf_error *engine_fresh_error(void) {
     wf_error_clear(&engine.error);
     return &engine.error;
 }
+
+static wf_error *fresh_error(void) { return engine_fresh_error(); }
 
 /* ---- module ---- */
 

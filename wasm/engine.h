@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "base/status.h"
+
 #define WF_EXPORT(name) __attribute__((export_name(#name), used))
 
 enum { WF_ENGINE_ABI = 1 };
@@ -71,5 +73,8 @@ uint32_t engine_thread_tls(uint32_t index);     /* wf_thread_tls */
 void engine_thread_main(uint32_t index);        /* wf_thread_main */
 uint32_t engine_threads_ready(void);            /* wf_threads_ready: helpers that have reported for work */
 uint32_t engine_thread_stack_bytes(void);       /* wf_thread_stack_bytes */
+
+/* Not an export: the error that the next failure fills, cleared; for tools.c. */
+wf_error *engine_fresh_error(void);
 
 #endif
