@@ -9,23 +9,33 @@
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Few rows need several panels at once to keep the adders busy. */
-static uint32_t panels_at_once(uint32_t m) { return m == 1 ? 4 : m <= 3 ? 2 : 1; }
+/* Panels that pass through together. One row takes four at once and three rows two, to keep enough sums in flight; more
+   rows take two one after the other, so that a cache line of C is written whole while it is near. */
+enum { GROUP = 4 };
+static uint32_t panels_at_once(uint32_t m) { return m == 1 ? GROUP : 2; }
 
-/* All rows of the block against the panels at t->b. Rows are dealt out evenly: 49 = 4 × 6 + 5 × 5 wastes less than
-   8 × 6 + 1, since a tile of one row takes as long as one of four. */
-static void rows_times_panels(wf_f32_tile *t, uint32_t rows, uint32_t panels) {
-    uint32_t tiles = (rows + WF_TILE_ROWS - 1) / WF_TILE_ROWS, small = rows / tiles, larger = rows % tiles;
-    const float *a = t->a;
-    float *c = t->c;
+/* A block of K: rows [row, row + rows) against `panels` panels, the first of which is `panel`. Rows are dealt out evenly:
+   49 = 4 × 6 + 5 × 5 wastes less than 8 × 6 + 1, since a tile of one row takes as long as one of four. */
+static void rows_times_panels(const wf_gemm *g, wf_f32_tile t, uint32_t row, uint32_t rows, uint32_t panel,
+                              uint32_t panels, bool last) {
+    uint32_t tiles = (rows + WF_TILE_ROWS - 1) / WF_TILE_ROWS;
     for (uint32_t i = 0; i < tiles; i++) {
-        uint32_t count = small + (i < larger ? 1 : 0);
-        wf_gemm_f32_tile(t, count, panels);
-        t->a += count * t->lda;
-        t->c += count * t->ldc;
+        uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0);
+        t.c = g->c + (size_t)row * g->ldc + (size_t)panel * WF_PANEL;
+        if (g->m <= 3) {
+            wf_gemm_f32_tile(&t, count, panels);
+        } else {
+            wf_f32_tile one = t;
+            for (uint32_t p = 0; p < panels; p++, one.b += t.panel, one.c += WF_PANEL) {
+                wf_gemm_f32_tile(&one, count, 1);
+            }
+        }
+        if (last) {
+            wf_gemm_epilogue(g, row, count, panel * WF_PANEL, panels * WF_PANEL, NULL);
+        }
+        t.a += count * t.lda;
+        row += count;
     }
-    t->a = a;
-    t->c = c;
 }
 
 static void row_block(const wf_gemm *g, uint32_t row, uint32_t rows, wf_panel_block block, float *buffer) {
@@ -33,23 +43,16 @@ static void row_block(const wf_gemm *g, uint32_t row, uint32_t rows, wf_panel_bl
     for (uint32_t k0 = 0; k0 < k; k0 += WF_GEMM_KC) {
         wf_f32_tile t = {.a = g->a + (size_t)row * g->lda + k0, .lda = g->lda, .ldc = g->ldc,
                          .kc = least(WF_GEMM_KC, k - k0), .first = k0 == 0};
-        bool last = k0 + t.kc == k;
         for (uint32_t p = g->n0 / WF_PANEL, panels; p < panel_end; p += panels) {
+            const float *b[GROUP];
             panels = least(at_once, panel_end - p);
             for (uint32_t i = 0; i < panels; i++) {
                 float *decoded = buffer != NULL ? buffer + (size_t)i * WF_GEMM_KC * WF_PANEL : NULL;
-                const float *b = block(g->w, p + i, k0, t.kc, decoded);
-                if (i == 0) {
-                    t.b = b;
-                } else if (i == 1) {
-                    t.panel = (size_t)(b - t.b);
-                }
+                b[i] = block(g->w, p + i, k0, t.kc, decoded);
             }
-            t.c = g->c + (size_t)row * g->ldc + (size_t)p * WF_PANEL;
-            rows_times_panels(&t, rows, panels);
-            if (last) {
-                wf_gemm_epilogue(g, row, rows, p * WF_PANEL, panels * WF_PANEL, NULL);
-            }
+            t.b = b[0];
+            t.panel = panels > 1 ? (size_t)(b[1] - b[0]) : 0;
+            rows_times_panels(g, t, row, rows, p, panels, k0 + t.kc == k);
         }
     }
     if (g->n1 == g->w->n) {
