@@ -6,7 +6,17 @@ import { launch, serve, withPage } from "./lib/browser.mjs";
 
 const model = readFileSync(tinyModel());
 const altered = new Map(); // path → bytes served in place of the file
-const server = await serve((path) => (path === "model.gguf" ? { body: model } : altered.get(path)));
+/* A page's own workers that use the package, as module and as classic script, and a page that imports it from elsewhere. */
+const work = `const m = await wasmformer.load("model.gguf", { threads: 2 });
+  const bitmap = await createImageBitmap(new ImageData(new Uint8ClampedArray(64 * 64 * 4).fill(90), 64, 64));
+  const [best] = await m.classify(bitmap);
+  postMessage({ score: best.score, info: { worker: m.info.worker, threads: m.info.threads } });
+  m.free();`;
+const scripts = {
+  "own-module.mjs": `import wasmformer from "./wasmformer.mjs";\n${work}`,
+  "own-classic.js": `importScripts("wasmformer.js"); (async () => { ${work} })();`,
+};
+const server = await serve((path) => (path === "model.gguf" ? { body: model } : path in scripts ? { body: scripts[path] } : altered.get(path)));
 const browser = await launch();
 const g = golden();
 
@@ -132,6 +142,18 @@ await attempt("another origin", async () => {
       check(`in a worker${mode === "isolated" ? ", two threads" : ""} (script of another origin, ${mode})`, result.info.worker && result.info.threads === (mode === "isolated" ? 2 : 1), JSON.stringify(result.info));
     });
   }
+  await withPage(browser, `${server.base}/isolated/classic.html`, async (page) => {
+    const { info } = await page.evaluate(
+      async ([url, address]) => {
+        const { load } = await import(url);
+        const m = await load(address, { threads: 2 });
+        m.free();
+        return { info: { worker: m.info.worker, threads: m.info.threads } };
+      },
+      [`${server.other}/cdn/wasmformer.mjs`, `${server.base}/isolated/model.gguf`],
+    );
+    check("module of another origin", info.worker && info.threads === 2, JSON.stringify(info));
+  });
   // A CDN that alters the worker or the engine by one byte is found out by the hashes in the script.
   const change = (path, from, to) => altered.set(path, { body: Buffer.from(readFileSync(new URL(`../../web/dist/${path}`, import.meta.url)).toString("latin1").replace(from, to), "latin1") });
   await withPage(browser, `${server.base}/plain/classic.html?script=${encodeURIComponent(script)}`, async (page) => {
@@ -147,6 +169,23 @@ await attempt("another origin", async () => {
     altered.clear();
   });
 });
+
+await attempt("in a worker of the page's own", () =>
+  withPage(browser, `${server.base}/isolated/classic.html`, async (page) => {
+    for (const [file, type] of [["own-module.mjs", "module"], ["own-classic.js", "classic"]]) {
+      const got = await page.evaluate(
+        ([url, kind]) =>
+          new Promise((resolve) => {
+            const worker = new Worker(url, { type: kind });
+            worker.onmessage = (event) => (worker.terminate(), resolve(event.data));
+            worker.onerror = (event) => resolve({ error: event.message });
+          }),
+        [file, type],
+      );
+      check(`a ${type} worker of the page's own`, got.score > 0 && got.info.worker && got.info.threads === 2, JSON.stringify(got));
+    }
+  }),
+);
 
 await attempt("no worker", () =>
   withPage(browser, `${server.base}/isolated/classic.html`, async (page) => {
