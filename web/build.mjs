@@ -59,7 +59,9 @@ function wasmFacts() {
     try {
       bytes = readFileSync(join(dist, `wasmformer-${name}.wasm`));
     } catch {
-      throw new Error(`web/dist/wasmformer-${name}.wasm is not there: build it first (cmake --preset web && cmake --build --preset web)`);
+      throw new Error(
+        `web/dist/wasmformer-${name}.wasm is not there: build it first (cmake --preset web && cmake --build --preset web)`,
+      );
     }
     facts[name] = { integrity: integrityOf(bytes), pages: memoryPages(bytes) };
   }
@@ -87,23 +89,50 @@ function types() {
   const out = mkdtempSync(join(tmpdir(), "wasmformer-types-"));
   try {
     const tsc = join(web, "node_modules/typescript/bin/tsc");
-    execFileSync(process.execPath, [tsc, "-p", join(web, "tsconfig.json"), "--noEmit", "false", "--rootDir", join(web, "src"), "--declaration", "--emitDeclarationOnly", "--outDir", out], { stdio: "inherit" });
+    execFileSync(
+      process.execPath,
+      [
+        tsc,
+        "-p",
+        join(web, "tsconfig.json"),
+        "--noEmit",
+        "false",
+        "--rootDir",
+        join(web, "src"),
+        "--declaration",
+        "--emitDeclarationOnly",
+        "--outDir",
+        out,
+      ],
+      { stdio: "inherit" },
+    );
     const parts = ["types", "error", "errors.gen", "index"].map((name) =>
       readFileSync(join(out, `${name}.d.ts`), "utf8")
         .replace(/^import .*\n/gm, "")
         .replace(/^export (type )?(\*|\{.*\}) from .*\n/gm, "")
         .replace(/^\/\*(?!\*)[\s\S]*?\*\/\n/gm, ""),
     );
-    writeFileSync(join(dist, "wasmformer.d.ts"), `// Types of wasmformer ${version}\nexport as namespace wasmformer;\n\n${parts.join("\n")}`);
+    writeFileSync(
+      join(dist, "wasmformer.d.ts"),
+      `// Types of wasmformer ${version}\nexport as namespace wasmformer;\n\n${parts.join("\n")}`,
+    );
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
 }
 
 execFileSync(process.execPath, [join(web, "gen-errors.mjs")], { stdio: "inherit" });
-const define = { __WF_MODULES__: JSON.stringify(wasmFacts()), __WF_VERSION__: JSON.stringify(version) };
-await bundle("worker", "wasmformer.worker.mjs", "esm", { ...define, __WF_WORKER_INTEGRITY__: '""' });
-define.__WF_WORKER_INTEGRITY__ = JSON.stringify(integrityOf(readFileSync(join(dist, "wasmformer.worker.mjs"))));
+const define = {
+  __WF_MODULES__: JSON.stringify(wasmFacts()),
+  __WF_VERSION__: JSON.stringify(version),
+};
+await bundle("worker", "wasmformer.worker.mjs", "esm", {
+  ...define,
+  __WF_WORKER_INTEGRITY__: '""',
+});
+define.__WF_WORKER_INTEGRITY__ = JSON.stringify(
+  integrityOf(readFileSync(join(dist, "wasmformer.worker.mjs"))),
+);
 await bundle("index", "wasmformer.mjs", "esm", define);
 await bundle("global", "wasmformer.js", "iife", define);
 types();

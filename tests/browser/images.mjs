@@ -9,7 +9,18 @@ const pictures = new Map();
 const server = await serve((path, request) => {
   if (path === "model.gguf") return { body: model };
   const bytes = pictures.get(path.replace("no-cors/", ""));
-  return bytes && { body: bytes, headers: { "content-type": "image/png", "cross-origin-resource-policy": "cross-origin", ...(path.startsWith("no-cors/") ? {} : { "access-control-allow-origin": request.headers.origin ?? "*" }) } };
+  return (
+    bytes && {
+      body: bytes,
+      headers: {
+        "content-type": "image/png",
+        "cross-origin-resource-policy": "cross-origin",
+        ...(path.startsWith("no-cors/")
+          ? {}
+          : { "access-control-allow-origin": request.headers.origin ?? "*" }),
+      },
+    }
+  );
 });
 const browser = await launch();
 
@@ -31,16 +42,25 @@ const setUp = async (worker) => {
     context.fillRect(width * 0.6, height * 0.7, width * 0.3, height * 0.1);
     return canvas;
   };
-  globalThis.pixelsOf = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  globalThis.scores = async (image) => JSON.stringify(await model.classify(image, { topk: 10, raw: true }));
-  globalThis.blobOf = (canvas, type, quality) => new Promise((resolve) => canvas.toBlob(resolve, type, quality));
-  globalThis.errorOf = (promise) => promise.then(() => "no error", (e) => `${e.name}: ${e.message}`);
+  globalThis.pixelsOf = (canvas) =>
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  globalThis.scores = async (image) =>
+    JSON.stringify(await model.classify(image, { topk: 10, raw: true }));
+  globalThis.blobOf = (canvas, type, quality) =>
+    new Promise((resolve) => canvas.toBlob(resolve, type, quality));
+  globalThis.errorOf = (promise) =>
+    promise.then(
+      () => "no error",
+      (e) => `${e.name}: ${e.message}`,
+    );
 };
 
 await attempt("the picture for elements", () =>
   withPage(browser, `${server.base}/plain/classic.html`, async (page) => {
     await page.evaluate(setUp, true);
-    const bytes = await page.evaluate(async () => [...new Uint8Array(await (await blobOf(paint(), "image/png")).arrayBuffer())]);
+    const bytes = await page.evaluate(async () => [
+      ...new Uint8Array(await (await blobOf(paint(), "image/png")).arrayBuffer()),
+    ]);
     pictures.set("picture.png", Buffer.from(bytes));
   }),
 );
@@ -53,7 +73,9 @@ for (const worker of [true, false]) {
       const results = await page.evaluate(async () => {
         const canvas = paint();
         const data = pixelsOf(canvas);
-        const rgb = new Uint8Array(data.width * data.height * 3).map((_, i) => data.data[Math.floor(i / 3) * 4 + (i % 3)]);
+        const rgb = new Uint8Array(data.width * data.height * 3).map(
+          (_, i) => data.data[Math.floor(i / 3) * 4 + (i % 3)],
+        );
         const png = await blobOf(canvas, "image/png");
         const element = async (set) => {
           const image = new Image();
@@ -75,8 +97,8 @@ for (const worker of [true, false]) {
           ImageBitmap: bitmap,
           Blob: png,
           File: new File([png], "p.png"),
-          "address": "picture.png",
-          "URL": new URL("picture.png", location.href),
+          address: "picture.png",
+          URL: new URL("picture.png", location.href),
           "data address": canvas.toDataURL(),
           "blob address": URL.createObjectURL(png),
           HTMLImageElement: await element(),
@@ -85,7 +107,8 @@ for (const worker of [true, false]) {
         };
         const expected = await scores({ data: rgb, width: 120, height: 80 });
         const got = [];
-        for (const [name, source] of Object.entries(sources)) got.push([name, await scores(source).catch((e) => String(e)), expected]);
+        for (const [name, source] of Object.entries(sources))
+          got.push([name, await scores(source).catch((e) => String(e)), expected]);
         got.push(["ImageBitmap again: it was not taken", await scores(bitmap), expected]);
         const frame = new VideoFrame(canvas, { timestamp: 1 });
         const call = scores(frame);
@@ -95,12 +118,30 @@ for (const worker of [true, false]) {
         const late = scores(changing);
         changing.getContext("2d").clearRect(0, 0, 120, 80);
         got.push(["canvas changed right after the call", await late, expected]);
-        got.push(["a batch of several kinds", JSON.stringify((await model.classify([canvas, png, data], { topk: 10, raw: true })).map((s) => JSON.stringify(s))), JSON.stringify([expected, expected, expected])]);
+        got.push([
+          "a batch of several kinds",
+          JSON.stringify(
+            (await model.classify([canvas, png, data], { topk: 10, raw: true })).map((s) =>
+              JSON.stringify(s),
+            ),
+          ),
+          JSON.stringify([expected, expected, expected]),
+        ]);
         return got;
       });
-      const close = (a, b) => JSON.parse(a).every((v, i) => v.index === JSON.parse(b)[i].index && Math.abs(v.score - JSON.parse(b)[i].score) < 0.05);
+      const close = (a, b) =>
+        JSON.parse(a).every(
+          (v, i) =>
+            v.index === JSON.parse(b)[i].index && Math.abs(v.score - JSON.parse(b)[i].score) < 0.05,
+        );
       // A video frame may be held as YUV, which is not the same pixels.
-      for (const [name, got, expected] of results) check(`${name} (${on})`, got === expected || (name.startsWith("VideoFrame") && got.startsWith("[") && close(got, expected)), `${got} and not ${expected}`);
+      for (const [name, got, expected] of results)
+        check(
+          `${name} (${on})`,
+          got === expected ||
+            (name.startsWith("VideoFrame") && got.startsWith("[") && close(got, expected)),
+          `${got} and not ${expected}`,
+        );
     }),
   );
 
@@ -119,7 +160,11 @@ for (const worker of [true, false]) {
         clearInterval(redraw);
         return [early, late];
       });
-      check(`a video without a frame: what to wait for (${on})`, /WfFormatError.*loadeddata/.test(early), early);
+      check(
+        `a video without a frame: what to wait for (${on})`,
+        /WfFormatError.*loadeddata/.test(early),
+        early,
+      );
       check(`a playing video (${on})`, late.startsWith("[{"), late);
     }),
   );
@@ -133,12 +178,46 @@ await attempt("orientation", () =>
       const bytes = new Uint8Array(await plain.arrayBuffer());
       // An EXIF segment that says nothing but the orientation, put right behind the start marker.
       const oriented = (n) => {
-        const tiff = [0x4d, 0x4d, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, n, 0, 0, 0, 0, 0, 0];
+        const tiff = [
+          0x4d,
+          0x4d,
+          0,
+          42,
+          0,
+          0,
+          0,
+          8,
+          0,
+          1,
+          0x01,
+          0x12,
+          0,
+          3,
+          0,
+          0,
+          0,
+          1,
+          0,
+          n,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+        ];
         const segment = [0xff, 0xe1, 0, 8 + tiff.length, 0x45, 0x78, 0x69, 0x66, 0, 0, ...tiff];
-        return new Blob([bytes.subarray(0, 2), new Uint8Array(segment), bytes.subarray(2)], { type: "image/jpeg" });
+        return new Blob([bytes.subarray(0, 2), new Uint8Array(segment), bytes.subarray(2)], {
+          type: "image/jpeg",
+        });
       };
       const bitmap = await createImageBitmap(plain);
-      const turn = { 1: [1, 0, 0, 1, 0, 0], 3: [-1, 0, 0, -1, 120, 80], 6: [0, 1, -1, 0, 80, 0], 8: [0, -1, 1, 0, 0, 120] };
+      const turn = {
+        1: [1, 0, 0, 1, 0, 0],
+        3: [-1, 0, 0, -1, 120, 80],
+        6: [0, 1, -1, 0, 80, 0],
+        8: [0, -1, 1, 0, 0, 120],
+      };
       const got = [];
       for (const [n, matrix] of Object.entries(turn)) {
         const canvas = document.createElement("canvas");
@@ -152,11 +231,15 @@ await attempt("orientation", () =>
         image.src = URL.createObjectURL(blob);
         await image.decode();
         const expected = await scores(pixelsOf(canvas));
-        got.push([`${n}, from a Blob`, await scores(blob), expected], [`${n}, from an element`, await scores(image), expected]);
+        got.push(
+          [`${n}, from a Blob`, await scores(blob), expected],
+          [`${n}, from an element`, await scores(image), expected],
+        );
       }
       return got;
     });
-    for (const [name, got, expected] of results) check(`EXIF orientation ${name}`, got === expected, `${got} and not ${expected}`);
+    for (const [name, got, expected] of results)
+      check(`EXIF orientation ${name}`, got === expected, `${got} and not ${expected}`);
     check("orientations differ from one another", new Set(results.map((r) => r[2])).size === 4);
   }),
 );
@@ -175,7 +258,11 @@ await attempt("large and transparent", () =>
       return [same, await scores(bitmap), await scores(clear)];
     });
     check("12 megapixels in strips = at once", big === true);
-    check("colours under transparency are kept", transparent === plain, `${transparent} and not ${plain}`);
+    check(
+      "colours under transparency are kept",
+      transparent === plain,
+      `${transparent} and not ${plain}`,
+    );
   }),
 );
 
@@ -217,7 +304,8 @@ await attempt("what cannot be read", () =>
       number: /WfArgumentError.*a picture must be.*Number/,
       still: /^no error$/,
     };
-    for (const [name, pattern] of Object.entries(expect)) check(`sentence: ${name}`, pattern.test(errors[name]), errors[name]);
+    for (const [name, pattern] of Object.entries(expect))
+      check(`sentence: ${name}`, pattern.test(errors[name]), errors[name]);
   }),
 );
 

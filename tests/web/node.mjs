@@ -4,16 +4,38 @@ import { createServer } from "node:http";
 import { openAsBlob, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { attempt, check, dist, errorOf, finish, golden, relativeL2, sameBits, tinyModel } from "./lib/web.mjs";
+import {
+  attempt,
+  check,
+  dist,
+  errorOf,
+  finish,
+  golden,
+  relativeL2,
+  sameBits,
+  tinyModel,
+} from "./lib/web.mjs";
 
-const { default: wasmformer, load, support, version, WfError, WfFormatError, WfNetworkError, WfTruncatedError, WfMemoryError } = await import(
-  pathToFileURL(join(dist, "wasmformer.mjs")).href
-);
+const {
+  default: wasmformer,
+  load,
+  support,
+  version,
+  WfError,
+  WfFormatError,
+  WfNetworkError,
+  WfTruncatedError,
+  WfMemoryError,
+} = await import(pathToFileURL(join(dist, "wasmformer.mjs")).href);
 const path = tinyModel();
 const bytes = readFileSync(path);
 const g = golden();
 const input = { input: { data: g.input.data, shape: g.input.shape } };
-const picture = { width: 90, height: 70, data: Uint8Array.from({ length: 90 * 70 * 3 }, (_, i) => (i * 37 + (i >> 5) * 11) & 255) };
+const picture = {
+  width: 90,
+  height: 70,
+  data: Uint8Array.from({ length: 90 * 70 * 3 }, (_, i) => (i * 37 + (i >> 5) * 11) & 255),
+};
 
 async function using(source, options, body) {
   const model = await load(source, options);
@@ -26,7 +48,16 @@ async function using(source, options, body) {
 
 await attempt("support", async () => {
   const s = support();
-  check("support says what is here", s.simd && s.relaxed && s.threads && s.worker && s.choice.build === "relaxed" && s.missing.length === 0, JSON.stringify(s));
+  check(
+    "support says what is here",
+    s.simd &&
+      s.relaxed &&
+      s.threads &&
+      s.worker &&
+      s.choice.build === "relaxed" &&
+      s.missing.length === 0,
+    JSON.stringify(s),
+  );
   check("version is there", /^\d+\.\d+\.\d+$/.test(version) && wasmformer.version === version);
 });
 
@@ -38,21 +69,38 @@ await attempt("golden", async () => {
         const name = `${build}, ${threads} thread${threads > 1 ? "s" : ""}, ${worker ? "worker" : "calling thread"}`;
         const output = await using(path, { build, threads, worker }, async (model) => {
           const { info } = model;
-          check(`info is right (${name})`, info.build === build && info.threads === threads && info.worker === worker && info.reason.length > 20, JSON.stringify([info.build, info.threads, info.reason]));
+          check(
+            `info is right (${name})`,
+            info.build === build &&
+              info.threads === threads &&
+              info.worker === worker &&
+              info.reason.length > 20,
+            JSON.stringify([info.build, info.threads, info.reason]),
+          );
           const { output: out } = await model.run(input);
           check(`shape (${name})`, JSON.stringify(out.shape) === JSON.stringify(g.output.shape));
           return out.data;
         });
         const error = relativeL2(output, g.output.data);
-        check(`golden output (${name})`, error <= g.limit, `relative L2 ${error}, limit ${g.limit}`);
+        check(
+          `golden output (${name})`,
+          error <= g.limit,
+          `relative L2 ${error}, limit ${g.limit}`,
+        );
         results.set(`${build}${threads}${worker}`, output);
       }
     }
   }
   for (const build of ["simd", "relaxed"]) {
     const one = results.get(`${build}1true`);
-    check(`1 thread = 2 threads, bit for bit (${build})`, sameBits(one, results.get(`${build}2true`)));
-    check(`worker = calling thread, bit for bit (${build})`, sameBits(one, results.get(`${build}1false`)));
+    check(
+      `1 thread = 2 threads, bit for bit (${build})`,
+      sameBits(one, results.get(`${build}2true`)),
+    );
+    check(
+      `worker = calling thread, bit for bit (${build})`,
+      sameBits(one, results.get(`${build}1false`)),
+    );
   }
   const error = relativeL2(results.get("relaxed1true"), results.get("simd1true"));
   check("relaxed is within 1e-5 of simd", error <= 1e-5, error);
@@ -62,16 +110,32 @@ await attempt("taps", () =>
   using(path, {}, async (model) => {
     const all = await model.run(input, { taps: "all" });
     const recorded = [...g.act].filter(([key]) => model.info.taps.includes(key.slice(4)));
-    check("the file offers the recorded taps", recorded.length > 0 && recorded.length <= model.info.taps.length, model.info.taps.join());
+    check(
+      "the file offers the recorded taps",
+      recorded.length > 0 && recorded.length <= model.info.taps.length,
+      model.info.taps.join(),
+    );
     for (const [key, { data, shape }] of recorded) {
       const got = all[key];
       const error = got === undefined ? NaN : relativeL2(got.data, data);
-      check(`tap ${key}`, error <= 1e-4 && JSON.stringify(got.shape) === JSON.stringify(shape), `${error} ${got?.shape}`);
+      check(
+        `tap ${key}`,
+        error <= 1e-4 && JSON.stringify(got.shape) === JSON.stringify(shape),
+        `${error} ${got?.shape}`,
+      );
     }
     const some = await model.run(input, { taps: [model.info.taps[0]] });
-    check("a list of taps gives these and the output", Object.keys(some).sort().join() === [`act/${model.info.taps[0]}`, "output"].sort().join(), Object.keys(some).join());
+    check(
+      "a list of taps gives these and the output",
+      Object.keys(some).sort().join() === [`act/${model.info.taps[0]}`, "output"].sort().join(),
+      Object.keys(some).join(),
+    );
     const error = await errorOf(model.run(input, { taps: ["no.such.tap"] }));
-    check("an unknown tap is an error that lists the known ones", error instanceof WfError && error.message.includes(model.info.taps[0]), error.message);
+    check(
+      "an unknown tap is an error that lists the known ones",
+      error instanceof WfError && error.message.includes(model.info.taps[0]),
+      error.message,
+    );
   }),
 );
 
@@ -80,7 +144,10 @@ await attempt("sources", async () => {
   const same = (got) => JSON.stringify(got) === JSON.stringify(expected);
   const server = createServer((request, response) => {
     if (request.url === "/model.gguf") {
-      response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes.length });
+      response.writeHead(200, {
+        "content-type": "application/octet-stream",
+        "content-length": bytes.length,
+      });
       response.end(bytes);
     } else if (request.url === "/app") {
       response.writeHead(200, { "content-type": "text/html" });
@@ -123,35 +190,109 @@ await attempt("sources", async () => {
   for (const [name, make] of Object.entries(sources)) {
     for (const worker of [true, false]) {
       const label = `from ${name} (${worker ? "worker" : "calling thread"})`;
-      await attempt(label, async () => check(label, await using(await make(), { worker }, async (m) => same(await m.classify(picture, { raw: true })))));
+      await attempt(label, async () =>
+        check(
+          label,
+          await using(await make(), { worker }, async (m) =>
+            same(await m.classify(picture, { raw: true })),
+          ),
+        ),
+      );
     }
   }
-  check("the caller's bytes are untouched", exact.length === bytes.length && Buffer.compare(exact, bytes) === 0);
+  check(
+    "the caller's bytes are untouched",
+    exact.length === bytes.length && Buffer.compare(exact, bytes) === 0,
+  );
   let asked = "";
-  const own = async (url, init) => ((asked = `${url} ${init.credentials}`), fetch(`${base}/model.gguf`));
-  await using("http://elsewhere.invalid/m.gguf", { fetch: own, credentials: "include" }, async (m) => check("own fetch", same(await m.classify(picture, { raw: true })) && asked === "http://elsewhere.invalid/m.gguf include", asked));
+  const own = async (url, init) => (
+    (asked = `${url} ${init.credentials}`),
+    fetch(`${base}/model.gguf`)
+  );
+  await using(
+    "http://elsewhere.invalid/m.gguf",
+    { fetch: own, credentials: "include" },
+    async (m) =>
+      check(
+        "own fetch",
+        same(await m.classify(picture, { raw: true })) &&
+          asked === "http://elsewhere.invalid/m.gguf include",
+        asked,
+      ),
+  );
 
   for (const worker of [true, false]) {
     const on = worker ? "worker" : "calling thread";
     const sentence = async (name, source, kind, pattern) => {
       const label = `${name} (${on})`;
       await attempt(label, async () => {
-        const error = await errorOf(load(typeof source === "function" ? source() : source, { worker }));
-        check(label, error instanceof kind && pattern.test(error.message), `${error.name}: ${error.message}`);
+        const error = await errorOf(
+          load(typeof source === "function" ? source() : source, { worker }),
+        );
+        check(
+          label,
+          error instanceof kind && pattern.test(error.message),
+          `${error.name}: ${error.message}`,
+        );
       });
     };
-    await sentence("404", `${base}/none`, WfNetworkError, /\/none was answered with status 404 \(text\/html\)/);
-    await sentence("a web app's page instead of a model", `${base}/app`, WfFormatError, /\/app is not a model.*text\/html.*<!doctype html>/);
-    await sentence("a connection that breaks", `${base}/broken`, WfNetworkError, /broke off after \d+ of \d+ bytes/);
+    await sentence(
+      "404",
+      `${base}/none`,
+      WfNetworkError,
+      /\/none was answered with status 404 \(text\/html\)/,
+    );
+    await sentence(
+      "a web app's page instead of a model",
+      `${base}/app`,
+      WfFormatError,
+      /\/app is not a model.*text\/html.*<!doctype html>/,
+    );
+    await sentence(
+      "a connection that breaks",
+      `${base}/broken`,
+      WfNetworkError,
+      /broke off after \d+ of \d+ bytes/,
+    );
     await sentence("no server", "http://127.0.0.1:9/x", WfNetworkError, /could not be downloaded/);
-    await sentence("no file", "/no/such/file.gguf", wasmformer.WfIoError ?? WfError, /could not be opened/);
-    await sentence("a file that ends early", exact.subarray(0, bytes.length - 100), WfTruncatedError, /cut off|ends/);
-    await sentence("a header that ends early", exact.subarray(0, 500), WfFormatError, /500|remain.*cut off/);
-    await sentence("a stream that ends in the header", () => new Blob([exact.subarray(0, 500)]).stream(), WfTruncatedError, /ends after 500 bytes/);
+    await sentence(
+      "no file",
+      "/no/such/file.gguf",
+      wasmformer.WfIoError ?? WfError,
+      /could not be opened/,
+    );
+    await sentence(
+      "a file that ends early",
+      exact.subarray(0, bytes.length - 100),
+      WfTruncatedError,
+      /cut off|ends/,
+    );
+    await sentence(
+      "a header that ends early",
+      exact.subarray(0, 500),
+      WfFormatError,
+      /500|remain.*cut off/,
+    );
+    await sentence(
+      "a stream that ends in the header",
+      () => new Blob([exact.subarray(0, 500)]).stream(),
+      WfTruncatedError,
+      /ends after 500 bytes/,
+    );
     await sentence("no bytes", new Uint8Array(0), WfTruncatedError, /empty/);
-    await sentence("bytes of another kind", new TextEncoder().encode("hello, this is not a model at all"), WfFormatError, /./);
+    await sentence(
+      "bytes of another kind",
+      new TextEncoder().encode("hello, this is not a model at all"),
+      WfFormatError,
+      /./,
+    );
     await sentence("a number", 5, WfError, /must be given as an address/);
-    await sentence("a stream of text", () => new ReadableStream({ start: (c) => c.enqueue("text") }), WfError, /Uint8Array chunks/);
+    await sentence(
+      "a stream of text",
+      () => new ReadableStream({ start: (c) => c.enqueue("text") }),
+      WfError,
+      /Uint8Array chunks/,
+    );
   }
   server.close();
 });
@@ -159,13 +300,31 @@ await attempt("sources", async () => {
 await attempt("options", async () => {
   const sentence = async (name, options, kind, pattern) => {
     const error = await errorOf(load(path, options));
-    check(name, error instanceof WfError && error.name === kind && pattern.test(error.message), `${error.name}: ${error.message}`);
+    check(
+      name,
+      error instanceof WfError && error.name === kind && pattern.test(error.message),
+      `${error.name}: ${error.message}`,
+    );
   };
-  await sentence("a build that does not exist", { build: "fast" }, "WfArgumentError", /"relaxed" or "simd"/);
+  await sentence(
+    "a build that does not exist",
+    { build: "fast" },
+    "WfArgumentError",
+    /"relaxed" or "simd"/,
+  );
   await sentence("no threads", { threads: 0 }, "WfArgumentError", /from 1 to 16/);
-  await sentence("memoryLimit", { memoryLimit: 1 << 20 }, "WfMemoryError", /needs \d+ MB, more than memoryLimit allows \(1\.0 MB\)/);
+  await sentence(
+    "memoryLimit",
+    { memoryLimit: 1 << 20 },
+    "WfMemoryError",
+    /needs \d+ MB, more than memoryLimit allows \(1\.0 MB\)/,
+  );
   await using(path, { worker: join(dist, "not-there.mjs") }, async (m) =>
-    check("a worker file that is missing: the calling thread, and why", m.info.worker === false && /not-there\.mjs could not be started/.test(m.info.reason), m.info.reason),
+    check(
+      "a worker file that is missing: the calling thread, and why",
+      m.info.worker === false && /not-there\.mjs could not be started/.test(m.info.reason),
+      m.info.reason,
+    ),
   );
   check("WfMemoryError is a WfError", new WfMemoryError("MEMORY", "", -1, "x") instanceof WfError);
 });
@@ -175,8 +334,20 @@ await attempt("progress", async () => {
   await using(path, { onProgress: (p) => seen.push(p) }, async () => undefined);
   const phases = seen.map((p) => p.phase);
   const downloads = seen.filter((p) => p.phase === "download");
-  check("phases come in order", phases[0] === "compile" && phases.includes("plan") && phases.at(-1) === "ready" && phases.filter((p) => p === "ready").length === 1, phases.join());
-  check("bytes only grow, up to the whole file", downloads.every((p, i) => i === 0 || p.loaded >= downloads[i - 1].loaded) && downloads.at(-1).loaded === bytes.length, JSON.stringify(downloads));
+  check(
+    "phases come in order",
+    phases[0] === "compile" &&
+      phases.includes("plan") &&
+      phases.at(-1) === "ready" &&
+      phases.filter((p) => p === "ready").length === 1,
+    phases.join(),
+  );
+  check(
+    "bytes only grow, up to the whole file",
+    downloads.every((p, i) => i === 0 || p.loaded >= downloads[i - 1].loaded) &&
+      downloads.at(-1).loaded === bytes.length,
+    JSON.stringify(downloads),
+  );
 });
 
 await attempt("queue", async () => {
@@ -185,10 +356,24 @@ await attempt("queue", async () => {
     await using(path, { worker }, async (model) => {
       const expected = JSON.stringify(await model.classify(picture));
       const order = [];
-      const all = await Promise.all([0, 1, 2, 3].map(async (i) => ((await model.classify(picture)), order.push(i), JSON.stringify(await model.classify(picture)))));
-      check(`calls made at once are queued in order (${on})`, order.join() === "0,1,2,3" && all.every((a) => a === expected), order.join());
+      const all = await Promise.all(
+        [0, 1, 2, 3].map(
+          async (i) => (
+            await model.classify(picture),
+            order.push(i),
+            JSON.stringify(await model.classify(picture))
+          ),
+        ),
+      );
+      check(
+        `calls made at once are queued in order (${on})`,
+        order.join() === "0,1,2,3" && all.every((a) => a === expected),
+        order.join(),
+      );
 
-      const big = { input: { data: new Float32Array(3 * 512 * 512).fill(0.5), shape: [1, 3, 512, 512] } };
+      const big = {
+        input: { data: new Float32Array(3 * 512 * 512).fill(0.5), shape: [1, 3, 512, 512] },
+      };
       for (const when of ["queued", "running", "at once"]) {
         const control = new AbortController();
         if (when === "at once") control.abort();
@@ -198,23 +383,43 @@ await attempt("queue", async () => {
         else control.abort();
         const after = model.classify(picture);
         const error = await errorOf(aborted);
-        check(`an aborted call rejects with AbortError: ${when} (${on})`, error instanceof DOMException && error.name === "AbortError", `${error.name}: ${error.message}`);
-        check(`the call after an aborted one is right: ${when} (${on})`, JSON.stringify(await after) === expected);
+        check(
+          `an aborted call rejects with AbortError: ${when} (${on})`,
+          error instanceof DOMException && error.name === "AbortError",
+          `${error.name}: ${error.message}`,
+        );
+        check(
+          `the call after an aborted one is right: ${when} (${on})`,
+          JSON.stringify(await after) === expected,
+        );
         await before;
       }
       const control = new AbortController();
       control.abort(new TypeError("mine"));
-      check(`a signal's own reason is kept (${on})`, (await errorOf(model.classify(picture, { signal: control.signal }))).message === "mine");
+      check(
+        `a signal's own reason is kept (${on})`,
+        (await errorOf(model.classify(picture, { signal: control.signal }))).message === "mine",
+      );
 
       const waiting = [model.run(big), model.classify(picture)].map(errorOf);
       model.free();
       const errors = await Promise.all(waiting);
-      check(`free rejects what waits (${on})`, errors.every((e) => e.name === "WfStateError" && /freed/.test(e.message)), errors.map((e) => e.message).join());
-      check(`a freed model says so (${on})`, /freed/.test((await errorOf(model.classify(picture))).message));
+      check(
+        `free rejects what waits (${on})`,
+        errors.every((e) => e.name === "WfStateError" && /freed/.test(e.message)),
+        errors.map((e) => e.message).join(),
+      );
+      check(
+        `a freed model says so (${on})`,
+        /freed/.test((await errorOf(model.classify(picture))).message),
+      );
       model.free();
     });
     const control = new AbortController();
-    const loading = load(new ReadableStream({ pull: () => new Promise(() => undefined) }), { worker, signal: control.signal });
+    const loading = load(new ReadableStream({ pull: () => new Promise(() => undefined) }), {
+      worker,
+      signal: control.signal,
+    });
     setTimeout(() => control.abort(), 20);
     check(`a load can be aborted (${on})`, (await errorOf(loading)).name === "AbortError");
   }
@@ -225,40 +430,130 @@ await attempt("queue", async () => {
 
 await attempt("pictures and arguments", () =>
   using(path, {}, async (model) => {
-    const rgba = { ...picture, data: Uint8ClampedArray.from({ length: 90 * 70 * 4 }, (_, i) => (i % 4 === 3 ? 9 : picture.data[(i >> 2) * 3 + (i % 4)])) };
+    const rgba = {
+      ...picture,
+      data: Uint8ClampedArray.from({ length: 90 * 70 * 4 }, (_, i) =>
+        i % 4 === 3 ? 9 : picture.data[(i >> 2) * 3 + (i % 4)],
+      ),
+    };
     const one = await model.classify(picture, { topk: 3 });
-    check("RGBA is RGB with alpha ignored", JSON.stringify(one) === JSON.stringify(await model.classify(rgba, { topk: 3 })));
-    check("topk, order, labels", one.length === 3 && one[0].score >= one[1].score && one.every((c) => c.label === model.info.labels[c.index]), JSON.stringify(one));
+    check(
+      "RGBA is RGB with alpha ignored",
+      JSON.stringify(one) === JSON.stringify(await model.classify(rgba, { topk: 3 })),
+    );
+    check(
+      "topk, order, labels",
+      one.length === 3 &&
+        one[0].score >= one[1].score &&
+        one.every((c) => c.label === model.info.labels[c.index]),
+      JSON.stringify(one),
+    );
     const every = await model.classify(picture, { topk: 99 });
-    check("softmax sums to one", every.length === model.info.labels.length && Math.abs(every.reduce((a, c) => a + c.score, 0) - 1) < 1e-6);
+    check(
+      "softmax sums to one",
+      every.length === model.info.labels.length &&
+        Math.abs(every.reduce((a, c) => a + c.score, 0) - 1) < 1e-6,
+    );
     const raw = await model.classify(picture, { topk: 99, raw: true });
-    check("raw gives logits", raw[0].index === every[0].index && Math.abs(Math.exp(raw[0].score - raw[1].score) - every[0].score / every[1].score) < 1e-4);
+    check(
+      "raw gives logits",
+      raw[0].index === every[0].index &&
+        Math.abs(Math.exp(raw[0].score - raw[1].score) - every[0].score / every[1].score) < 1e-4,
+    );
     const other = { ...picture, data: picture.data.map((v) => 255 - v) };
     const batch = await model.classify([picture, other, picture], { topk: 3 });
-    check("an array is a batch", batch.length === 3 && JSON.stringify(batch[0]) === JSON.stringify(one) && JSON.stringify(batch[2]) === JSON.stringify(one) && JSON.stringify(batch[1]) === JSON.stringify(await model.classify(other, { topk: 3 })));
+    check(
+      "an array is a batch",
+      batch.length === 3 &&
+        JSON.stringify(batch[0]) === JSON.stringify(one) &&
+        JSON.stringify(batch[2]) === JSON.stringify(one) &&
+        JSON.stringify(batch[1]) === JSON.stringify(await model.classify(other, { topk: 3 })),
+    );
     check("no pictures, no results", JSON.stringify(await model.classify([])) === "[]");
     const mutated = { ...picture, data: picture.data.slice() };
     const call = model.classify(mutated, { topk: 3 });
     mutated.data.fill(0);
-    check("pixels may be changed after the call", JSON.stringify(await call) === JSON.stringify(one));
+    check(
+      "pixels may be changed after the call",
+      JSON.stringify(await call) === JSON.stringify(one),
+    );
 
     const sentence = async (name, action, kind, pattern) => {
       const error = await errorOf(action);
-      check(name, error.name === kind && pattern.test(error.message), `${error.name}: ${error.message}`);
+      check(
+        name,
+        error.name === kind && pattern.test(error.message),
+        `${error.name}: ${error.message}`,
+      );
     };
-    await sentence("Node decodes no pictures", () => model.classify(new Blob(["x"])), "WfUnsupportedError", /Node does not decode pictures.*command line/);
-    await sentence("nor addresses", () => model.classify("cat.jpg"), "WfUnsupportedError", /Node does not decode/);
-    await sentence("nor bare bytes", () => model.classify(new Uint8Array(10)), "WfArgumentError", /Node does not decode/);
-    await sentence("a picture of nothing", () => model.classify(undefined), "WfArgumentError", /a picture must be/);
-    await sentence("too few pixels", () => model.classify({ data: new Uint8Array(5), width: 2, height: 2 }), "WfShapeError", /5 bytes are not 2 × 2 pixels/);
+    await sentence(
+      "Node decodes no pictures",
+      () => model.classify(new Blob(["x"])),
+      "WfUnsupportedError",
+      /Node does not decode pictures.*command line/,
+    );
+    await sentence(
+      "nor addresses",
+      () => model.classify("cat.jpg"),
+      "WfUnsupportedError",
+      /Node does not decode/,
+    );
+    await sentence(
+      "nor bare bytes",
+      () => model.classify(new Uint8Array(10)),
+      "WfArgumentError",
+      /Node does not decode/,
+    );
+    await sentence(
+      "a picture of nothing",
+      () => model.classify(undefined),
+      "WfArgumentError",
+      /a picture must be/,
+    );
+    await sentence(
+      "too few pixels",
+      () => model.classify({ data: new Uint8Array(5), width: 2, height: 2 }),
+      "WfShapeError",
+      /5 bytes are not 2 × 2 pixels/,
+    );
     await sentence("topk 0", () => model.classify(picture, { topk: 0 }), "WfArgumentError", /topk/);
-    await sentence("an unknown input", () => model.run({ pixels: input.input }), "WfArgumentError", /no input "pixels"/);
-    await sentence("a shape of three", () => model.run({ input: { data: [1, 2, 3], shape: [3, 1, 1] } }), "WfShapeError", /batch, channels, height, width/);
-    await sentence("a shape that lies", () => model.run({ input: { data: [1, 2, 3], shape: [1, 3, 2, 2] } }), "WfShapeError", /3 numbers.*means 12/);
-    await sentence("wrong channels", () => model.run({ input: { data: new Float32Array(64 * 64), shape: [1, 1, 64, 64] } }), "WfShapeError", /1 channels.*reads 3/);
-    await sentence("a picture too small for the net", () => model.run({ input: { data: [1, 2, 3], shape: [1, 3, 1, 1] } }), "WfShapeError", /./);
-    check("and then it still works", JSON.stringify(await model.classify(picture, { topk: 3 })) === JSON.stringify(one));
-    const listed = await model.run({ "input/input": { data: [...g.input.data], shape: g.input.shape } });
+    await sentence(
+      "an unknown input",
+      () => model.run({ pixels: input.input }),
+      "WfArgumentError",
+      /no input "pixels"/,
+    );
+    await sentence(
+      "a shape of three",
+      () => model.run({ input: { data: [1, 2, 3], shape: [3, 1, 1] } }),
+      "WfShapeError",
+      /batch, channels, height, width/,
+    );
+    await sentence(
+      "a shape that lies",
+      () => model.run({ input: { data: [1, 2, 3], shape: [1, 3, 2, 2] } }),
+      "WfShapeError",
+      /3 numbers.*means 12/,
+    );
+    await sentence(
+      "wrong channels",
+      () => model.run({ input: { data: new Float32Array(64 * 64), shape: [1, 1, 64, 64] } }),
+      "WfShapeError",
+      /1 channels.*reads 3/,
+    );
+    await sentence(
+      "a picture too small for the net",
+      () => model.run({ input: { data: [1, 2, 3], shape: [1, 3, 1, 1] } }),
+      "WfShapeError",
+      /./,
+    );
+    check(
+      "and then it still works",
+      JSON.stringify(await model.classify(picture, { topk: 3 })) === JSON.stringify(one),
+    );
+    const listed = await model.run({
+      "input/input": { data: [...g.input.data], shape: g.input.shape },
+    });
     check("plain arrays and input/NAME", relativeL2(listed.output.data, g.output.data) <= g.limit);
   }),
 );
@@ -270,18 +565,40 @@ await attempt("memory", async () => {
       const before = { ...model.info.memory };
       for (let i = 0; i < 5; i++) await model.classify(picture);
       const after = model.info.memory;
-      check(`repeated runs ask for no memory (${threads} threads)`, after.peak === before.peak && after.heap === before.heap && after.allocations === before.allocations, JSON.stringify([before, after]));
-      check(`planned covers the use (${threads} threads)`, after.heap <= after.planned && after.peak <= after.maximum, JSON.stringify(after));
+      check(
+        `repeated runs ask for no memory (${threads} threads)`,
+        after.peak === before.peak &&
+          after.heap === before.heap &&
+          after.allocations === before.allocations,
+        JSON.stringify([before, after]),
+      );
+      check(
+        `planned covers the use (${threads} threads)`,
+        after.heap <= after.planned && after.peak <= after.maximum,
+        JSON.stringify(after),
+      );
     });
   }
 });
 
 await attempt("activations", async () => {
   const q8 = tinyModel("q8_0");
-  const run = (options) => using(q8, { threads: 1, ...options }, async (m) => (await m.run(input)).output.data);
+  const run = (options) =>
+    using(q8, { threads: 1, ...options }, async (m) => (await m.run(input)).output.data);
   const [int8, float] = [await run({ activations: "int8" }), await run({ activations: "float" })];
-  check("Q8_0 with float activations is within 2.5e-2", relativeL2(float, g.output.data) <= 2.5e-2, relativeL2(float, g.output.data));
-  check("Q8_0 with int8 activations is within 4e-2", relativeL2(int8, g.output.data) <= 4e-2, relativeL2(int8, g.output.data));
-  check("the choice makes a difference, and int8 is the default", !sameBits(int8, float) && sameBits(int8, await run({})));
+  check(
+    "Q8_0 with float activations is within 2.5e-2",
+    relativeL2(float, g.output.data) <= 2.5e-2,
+    relativeL2(float, g.output.data),
+  );
+  check(
+    "Q8_0 with int8 activations is within 4e-2",
+    relativeL2(int8, g.output.data) <= 4e-2,
+    relativeL2(int8, g.output.data),
+  );
+  check(
+    "the choice makes a difference, and int8 is the default",
+    !sameBits(int8, float) && sameBits(int8, await run({})),
+  );
 });
 finish();

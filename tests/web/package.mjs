@@ -9,14 +9,17 @@ const read = (file) => readFileSync(join(root, file), "utf8");
 const scripts = ["wasmformer.js", "wasmformer.mjs", "wasmformer.worker.mjs"];
 
 await attempt("generated sources are current", () => {
-  const r = spawnSync(process.execPath, [join(root, "web/gen-errors.mjs"), "--check"], { encoding: "utf8" });
+  const r = spawnSync(process.execPath, [join(root, "web/gen-errors.mjs"), "--check"], {
+    encoding: "utf8",
+  });
   check("generated sources are current", r.status === 0, r.stderr);
 });
 
 await attempt("types", () => {
   const folder = join(workFolder(), "project");
   mkdirSync(join(folder, "node_modules"), { recursive: true });
-  if (!existsSync(join(folder, "node_modules/wasmformer"))) symlinkSync(join(root, "web"), join(folder, "node_modules/wasmformer"));
+  if (!existsSync(join(folder, "node_modules/wasmformer")))
+    symlinkSync(join(root, "web"), join(folder, "node_modules/wasmformer"));
   const sample = join(folder, "sample.ts");
   writeFileSync(
     sample,
@@ -37,14 +40,30 @@ await attempt("types", () => {
      // @ts-expect-error a model is no number
      void load(5);\n`,
   );
-  const args = [join(root, "web/node_modules/typescript/bin/tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom,esnext.disposable", "--types", "", sample];
+  const args = [
+    join(root, "web/node_modules/typescript/bin/tsc"),
+    "--noEmit",
+    "--strict",
+    "--target",
+    "es2022",
+    "--module",
+    "esnext",
+    "--moduleResolution",
+    "bundler",
+    "--lib",
+    "es2022,dom,esnext.disposable",
+    "--types",
+    "",
+    sample,
+  ];
   const r = spawnSync(process.execPath, args, { encoding: "utf8" });
   check("types are right under tsc --strict", r.status === 0, r.stdout);
 });
 
 await attempt("importing touches no browser global", () => {
   // Globals that a page has and a server may lack, or that start something: each look at one is noted.
-  const names = "document window location self Worker createImageBitmap OffscreenCanvas caches navigator fetch WebAssembly Blob Response ReadableStream SharedArrayBuffer";
+  const names =
+    "document window location self Worker createImageBitmap OffscreenCanvas caches navigator fetch WebAssembly Blob Response ReadableStream SharedArrayBuffer";
   const code = `
     const looked = [];
     for (const name of ${JSON.stringify(names.split(" "))}) {
@@ -54,16 +73,24 @@ await attempt("importing touches no browser global", () => {
     const started = looked.length;
     await import(${JSON.stringify(join(dist, "wasmformer.mjs"))});
     console.log(JSON.stringify(looked.slice(started)));`;
-  const out = execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
+  const out = execFileSync(process.execPath, ["--input-type=module", "-e", code], {
+    encoding: "utf8",
+  });
   check("importing touches no browser global", out.trim() === "[]", out);
 });
 
 await attempt("script hygiene", () => {
   for (const file of scripts) {
     const text = readFileSync(join(dist, file), "utf8");
-    check(`${file} evaluates no text as code`, !/\beval\s*\(|new Function|Function\(["'`]/.test(text));
+    check(
+      `${file} evaluates no text as code`,
+      !/\beval\s*\(|new Function|Function\(["'`]/.test(text),
+    );
     check(`${file} has no dynamic import`, !/\bimport\s*\(/.test(text));
-    check(`${file} makes ${file.includes("worker") ? "no blob URL" : "one kind of blob URL"}`, text.split("createObjectURL").length - 1 === (file.includes("worker") ? 0 : 1));
+    check(
+      `${file} makes ${file.includes("worker") ? "no blob URL" : "one kind of blob URL"}`,
+      text.split("createObjectURL").length - 1 === (file.includes("worker") ? 0 : 1),
+    );
     check(`${file} has no require`, !/\brequire\s*\(/.test(text));
   }
 });

@@ -1,5 +1,6 @@
-/* Letting other things happen between slices of work: messages, clicks, network bytes. Microtasks and scheduler.yield let
-   nothing in; a posted task costs 5 to 15 µs. Node's sockets starve under MessageChannel, so there setImmediate is used. */
+/* Letting other things happen between slices of work: messages, clicks, network bytes. Microtasks
+   and scheduler.yield let nothing in; a posted task costs 5 to 15 µs. Node's sockets starve under
+   MessageChannel, so there setImmediate is used. */
 
 interface Scheduler {
   postTask(task: () => void): Promise<void>;

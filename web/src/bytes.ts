@@ -1,5 +1,6 @@
-/* A model's bytes as a sequence of chunks, whatever they come from. Nothing here ever holds the whole file: large pieces are
-   cut into CHUNK bytes, and each is asked for when the one before it has been consumed. */
+/* A model's bytes as a sequence of chunks, whatever they come from. Nothing here ever holds the
+   whole file: large pieces are cut into CHUNK bytes, and each is asked for when the one before it
+   has been consumed. */
 import { fail } from "./errors.ts";
 import { builtin } from "./node.ts";
 
@@ -27,7 +28,13 @@ export async function* ofBlob(blob: Blob, name: string): AsyncGenerator<Uint8Arr
     try {
       piece = await blob.slice(at, at + CHUNK).arrayBuffer();
     } catch (error) {
-      throw fail("IO", name, `${name} could not be read at byte ${at} (${(error as Error).message}); choose the file again`, at);
+      throw fail(
+        "IO",
+        name,
+        `${name} could not be read at byte ${at} (${(error as Error).message}); choose the ` +
+          "file again",
+        at,
+      );
     }
     yield new Uint8Array(piece);
   }
@@ -42,7 +49,12 @@ export async function* ofStream(stream: ReadableStream<Uint8Array>): AsyncGenera
         return;
       }
       if (!ArrayBuffer.isView(value)) {
-        throw fail("ARGUMENT", "source", "the stream gave something else than bytes; a model's ReadableStream must give Uint8Array chunks");
+        throw fail(
+          "ARGUMENT",
+          "source",
+          "the stream gave something else than bytes; a model's ReadableStream must give " +
+            "Uint8Array chunks",
+        );
       }
       yield value;
     }
@@ -55,7 +67,9 @@ export async function* ofStream(stream: ReadableStream<Uint8Array>): AsyncGenera
 export async function openFile(path: string): Promise<ByteSource> {
   try {
     const handle = await builtin("node:fs/promises").open(path);
-    const { size, isFile } = await handle.stat().then((s) => ({ size: s.size, isFile: s.isFile() }));
+    const { size, isFile } = await handle
+      .stat()
+      .then((s) => ({ size: s.size, isFile: s.isFile() }));
     if (!isFile) {
       await handle.close();
       throw new Error("it is not a file");
@@ -76,6 +90,10 @@ export async function openFile(path: string): Promise<ByteSource> {
     };
     return { name: path, total: size, exact: true, chunks: read() };
   } catch (error) {
-    throw fail("IO", path, `${path} could not be opened (${(error as Error).message}); check the path`);
+    throw fail(
+      "IO",
+      path,
+      `${path} could not be opened (${(error as Error).message}); check the path`,
+    );
   }
 }

@@ -21,7 +21,8 @@ const MAX_THREADS = 16; // as the engine's pool
 
 export function choose(wish: Wish): Choice {
   const have = support();
-  const why = (feature: string): string => have.missing.find((m) => m.feature === feature)?.reason ?? "";
+  const why = (feature: string): string =>
+    have.missing.find((m) => m.feature === feature)?.reason ?? "";
   if (!have.simd) {
     throw fail("UNSUPPORTED", "WebAssembly", why("simd"));
   }
@@ -38,18 +39,30 @@ export function choose(wish: Wish): Choice {
   ];
   let threads = wish.threads ?? defaultThreads();
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
-    throw fail("ARGUMENT", "threads", `threads must be a whole number from 1 to ${MAX_THREADS}, not ${threads}`);
+    throw fail(
+      "ARGUMENT",
+      "threads",
+      `threads must be a whole number from 1 to ${MAX_THREADS}, not ${threads}`,
+    );
   }
   if (threads > 1 && !have.threads) {
     reasons.push(`One thread: ${why("threads")}`);
     threads = 1;
   } else if (threads > 1 && !wish.inWorker) {
-    reasons.push("One thread: the engine runs on the calling thread, which must not wait for others.");
+    reasons.push(
+      "One thread: the engine runs on the calling thread, which must not wait for others.",
+    );
     threads = 1;
   } else if (wish.threads !== undefined) {
-    reasons.push(threads === 1 ? "One thread was asked for." : `${threads} threads were asked for.`);
+    reasons.push(
+      threads === 1 ? "One thread was asked for." : `${threads} threads were asked for.`,
+    );
   } else {
-    reasons.push(threads === 1 ? "One thread: this machine reports one core." : `${threads} threads: this machine reports ${have.cores} cores.`);
+    reasons.push(
+      threads === 1
+        ? "One thread: this machine reports one core."
+        : `${threads} threads: this machine reports ${have.cores} cores.`,
+    );
   }
   return { module: threads > 1 ? `${build}-mt` : build, build, threads, reasons };
 }

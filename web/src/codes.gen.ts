@@ -2,7 +2,21 @@
 import { WfError } from "./error.ts";
 import * as errors from "./errors.gen.ts";
 
-export const errorNames = ["MEMORY", "FORMAT", "TRUNCATED", "UNSUPPORTED", "MISSING", "SHAPE", "ARGUMENT", "STATE", "IO", "ABORTED", "LOSS", "NETWORK", "INTEGRITY"] as const;
+export const errorNames = [
+  "MEMORY",
+  "FORMAT",
+  "TRUNCATED",
+  "UNSUPPORTED",
+  "MISSING",
+  "SHAPE",
+  "ARGUMENT",
+  "STATE",
+  "IO",
+  "ABORTED",
+  "LOSS",
+  "NETWORK",
+  "INTEGRITY",
+] as const;
 
 export const errorClasses = {
   MEMORY: errors.WfMemoryError,

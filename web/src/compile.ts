@@ -1,10 +1,14 @@
-/* From the address of a .wasm file to a compiled module, streamed where the server gives the right content type. The hash
-   that was built into the script must match: so a page never runs an engine of another version, or one that a CDN altered. */
+/* From the address of a .wasm file to a compiled module, streamed where the server gives the right
+   content type. The hash that was built into the script must match: so a page never runs an engine
+   of another version, or one that a CDN altered. */
 import { fail } from "./errors.ts";
 import { builtin, inNode } from "./node.ts";
 import { moduleFacts, moduleUrl, type ModuleName } from "./place.ts";
 
-export async function compileModule(workerUrl: string, name: ModuleName): Promise<WebAssembly.Module> {
+export async function compileModule(
+  workerUrl: string,
+  name: ModuleName,
+): Promise<WebAssembly.Module> {
   const url = moduleUrl(workerUrl, name);
   if (url.startsWith("file:") && inNode()) {
     return WebAssembly.compile(await builtin("node:fs/promises").readFile(new URL(url)));
@@ -18,16 +22,25 @@ export async function compileModule(workerUrl: string, name: ModuleName): Promis
       throw fail(
         "NETWORK",
         url,
-        `${url} could not be loaded (${(error as Error).message}); it must lie beside the script, be of the same build, and come with CORS headers if it is on another site`,
+        `${url} could not be loaded (${(error as Error).message}); it must lie beside the ` +
+          "script, be of the same build, and come with CORS headers if it is on another site",
       );
     }
     if (!response.ok) {
-      throw fail("NETWORK", url, `${url} was answered with status ${response.status}; the .wasm files of web/dist must lie beside the script`);
+      throw fail(
+        "NETWORK",
+        url,
+        `${url} was answered with status ${response.status}; the .wasm files of web/dist must ` +
+          "lie beside the script",
+      );
     }
     return response;
   };
   const response = await get();
-  if (typeof WebAssembly.compileStreaming === "function" && response.headers.get("content-type")?.startsWith("application/wasm")) {
+  if (
+    typeof WebAssembly.compileStreaming === "function" &&
+    response.headers.get("content-type")?.startsWith("application/wasm")
+  ) {
     return WebAssembly.compileStreaming(response);
   }
   return WebAssembly.compile(await response.arrayBuffer());

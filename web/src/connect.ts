@@ -1,5 +1,6 @@
-/* Starting the worker, or doing without one. A worker file on another origin (the script comes from a CDN) cannot be started
-   directly; it is fetched with the hash that the script carries, and started from a blob. */
+/* Starting the worker, or doing without one. A worker file on another origin (the script comes from
+   a CDN) cannot be started directly; it is fetched with the hash that the script carries, and
+   started from a blob. */
 import { hasWorkers, localPair, startWorker, type Endpoint } from "./endpoint.ts";
 import { fail } from "./errors.ts";
 import { workerIntegrity } from "./place.ts";
@@ -27,12 +28,16 @@ const blobs = new Map<string, Promise<string>>();
 function crossOriginShim(url: string): Promise<string> {
   let blob = blobs.get(url);
   if (blob === undefined) {
-    blob = fetch(url, { mode: "cors", credentials: "omit", integrity: workerIntegrity }).then(async (response) => {
-      if (!response.ok) {
-        throw fail("NETWORK", url, `${url} was answered with status ${response.status}`);
-      }
-      return URL.createObjectURL(new Blob([await response.arrayBuffer()], { type: "text/javascript" }));
-    });
+    blob = fetch(url, { mode: "cors", credentials: "omit", integrity: workerIntegrity }).then(
+      async (response) => {
+        if (!response.ok) {
+          throw fail("NETWORK", url, `${url} was answered with status ${response.status}`);
+        }
+        return URL.createObjectURL(
+          new Blob([await response.arrayBuffer()], { type: "text/javascript" }),
+        );
+      },
+    );
     blobs.set(url, blob);
     blob.catch(() => blobs.delete(url));
   }
@@ -40,20 +45,36 @@ function crossOriginShim(url: string): Promise<string> {
 }
 
 function isForeign(url: string): boolean {
-  return typeof location === "object" && typeof Worker === "function" && /^https?:/.test(url) && new URL(url).origin !== location.origin;
+  return (
+    typeof location === "object" &&
+    typeof Worker === "function" &&
+    /^https?:/.test(url) &&
+    new URL(url).origin !== location.origin
+  );
 }
 
 async function inWorker(url: string): Promise<Connection> {
   const startUrl = isForeign(url) ? await crossOriginShim(url) : url;
   const end = startWorker(startUrl);
   const nothing = (): void => undefined;
-  const connection: Connection = { end, inWorker: true, startUrl, notes: [], onMessage: nothing, onFailure: nothing, close: () => end.close() };
+  const connection: Connection = {
+    end,
+    inWorker: true,
+    startUrl,
+    notes: [],
+    onMessage: nothing,
+    onFailure: nothing,
+    close: () => end.close(),
+  };
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       connection.onMessage = () => resolve();
       connection.onFailure = (why) => reject(new Error(why));
-      timer = setTimeout(() => reject(new Error(`it did not answer within ${HELLO_LIMIT_MS / 1000} seconds`)), HELLO_LIMIT_MS);
+      timer = setTimeout(
+        () => reject(new Error(`it did not answer within ${HELLO_LIMIT_MS / 1000} seconds`)),
+        HELLO_LIMIT_MS,
+      );
       end.listen(
         (message: FromEngine) => connection.onMessage(message),
         (why) => connection.onFailure(why),
@@ -71,14 +92,28 @@ async function inWorker(url: string): Promise<Connection> {
 function onThisThread(url: string, note: string): Connection {
   const [end, engineEnd] = localPair();
   const server = new Server(engineEnd, false);
-  engineEnd.listen((message: never) => server.receive(message), () => undefined);
+  engineEnd.listen(
+    (message: never) => server.receive(message),
+    () => undefined,
+  );
   const close = (): void => {
     server.close();
     end.close();
     engineEnd.close();
   };
-  const connection: Connection = { end, inWorker: false, startUrl: url, notes: [note], onMessage: () => undefined, onFailure: () => undefined, close };
-  end.listen((message: FromEngine) => connection.onMessage(message), () => undefined);
+  const connection: Connection = {
+    end,
+    inWorker: false,
+    startUrl: url,
+    notes: [note],
+    onMessage: () => undefined,
+    onFailure: () => undefined,
+    close,
+  };
+  end.listen(
+    (message: FromEngine) => connection.onMessage(message),
+    () => undefined,
+  );
   return connection;
 }
 
@@ -93,6 +128,10 @@ export async function connect(url: string, wanted: boolean): Promise<Connection>
   try {
     return await inWorker(url);
   } catch (error) {
-    return onThisThread(url, `The engine runs on the calling thread: the worker ${url} could not be started (${(error as Error).message}).`);
+    return onThisThread(
+      url,
+      `The engine runs on the calling thread: the worker ${url} could not be started ` +
+        `(${(error as Error).message}).`,
+    );
   }
 }

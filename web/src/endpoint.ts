@@ -1,5 +1,5 @@
-/* One shape for the four ends of a conversation: a page's Worker, Node's worker thread, the worker's own side of either,
-   and a pair on one thread. */
+/* One shape for the four ends of a conversation: a page's Worker, Node's worker thread, the
+   worker's own side of either, and a pair on one thread. */
 import { builtin, inNode } from "./node.ts";
 import { fail } from "./errors.ts";
 

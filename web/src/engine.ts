@@ -1,5 +1,6 @@
-/* A model on an engine, wherever that engine lives (a worker or the calling thread): choose a build, plan on a throw-away
-   instance, make memory of the right size, start threads, feed the bytes, run calls one after the other. */
+/* A model on an engine, wherever that engine lives (a worker or the calling thread): choose a
+   build, plan on a throw-away instance, make memory of the right size, start threads, feed the
+   bytes, run calls one after the other. */
 import { Pace } from "./breathe.ts";
 import { CHUNK, type ByteSource } from "./bytes.ts";
 import { choose, type Choice } from "./choose.ts";
@@ -19,7 +20,10 @@ const DOTS = ["i16", "u8s8", "s8s8"] as const;
 const MARGIN = 6 << 20;
 const PROGRESS_MS = 50;
 
-type Described = Omit<ModelInfo, "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "ms"> & {
+type Described = Omit<
+  ModelInfo,
+  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "ms"
+> & {
   weightBytes: number;
   activationBytes: number;
 };
@@ -71,7 +75,11 @@ export class Engine {
   }
 
   private async load(open: () => Promise<ByteSource>): Promise<ModelInfo> {
-    const choice = choose({ build: this.options.build, threads: this.options.threads, inWorker: this.inWorker });
+    const choice = choose({
+      build: this.options.build,
+      threads: this.options.threads,
+      inWorker: this.inWorker,
+    });
     this.report({ phase: "compile", loaded: 0, total: 0 });
     // The module and the model's first bytes are under way at the same time.
     const compiling = compileModule(this.options.workerUrl, choice.module);
@@ -97,7 +105,11 @@ export class Engine {
 
   // ---- bytes ----
 
-  private async feed(source: ByteSource, module: WebAssembly.Module, choice: Choice): Promise<Plan> {
+  private async feed(
+    source: ByteSource,
+    module: WebAssembly.Module,
+    choice: Choice,
+  ): Promise<Plan> {
     const shared = choice.threads > 1;
     const pages = moduleFacts(choice.module).pages;
     let scout: Instance | undefined = await Instance.create(module, scoutMemory(pages, shared));
@@ -128,15 +140,35 @@ export class Engine {
     const last = this.instance ?? scout;
     last?.check(last.exports.wf_finish());
     if (plan === undefined) {
-      throw fail("TRUNCATED", source.name, `${source.name} ends inside its header; download it again`);
+      throw fail(
+        "TRUNCATED",
+        source.name,
+        `${source.name} ends inside its header; download it again`,
+      );
     }
     return plan;
   }
 
-  private openModel(instance: Instance, source: ByteSource, threads: number, planOnly: boolean): void {
-    const name = instance.putText(source.name.length > 90 ? (source.name.split("/").pop() ?? source.name) : source.name);
+  private openModel(
+    instance: Instance,
+    source: ByteSource,
+    threads: number,
+    planOnly: boolean,
+  ): void {
+    const name = instance.putText(
+      source.name.length > 90 ? (source.name.split("/").pop() ?? source.name) : source.name,
+    );
     const int8 = this.options.activations === "int8" ? 1 : 0;
-    instance.check(instance.exports.wf_open(SIMD_BACKEND, threads, int8, name, source.exact ? source.total : 0, planOnly ? 1 : 0));
+    instance.check(
+      instance.exports.wf_open(
+        SIMD_BACKEND,
+        threads,
+        int8,
+        name,
+        source.exact ? source.total : 0,
+        planOnly ? 1 : 0,
+      ),
+    );
   }
 
   private async take(instance: Instance, chunk: Uint8Array): Promise<void> {
@@ -157,7 +189,12 @@ export class Engine {
     return { described, planned, made };
   }
 
-  private async begin(module: WebAssembly.Module, plan: Plan, source: ByteSource, choice: Choice): Promise<void> {
+  private async begin(
+    module: WebAssembly.Module,
+    plan: Plan,
+    source: ByteSource,
+    choice: Choice,
+  ): Promise<void> {
     this.instance = await Instance.create(module, plan.made.memory);
     this.openModel(this.instance, source, choice.threads, false);
     if (choice.threads > 1) {
@@ -172,8 +209,16 @@ export class Engine {
     }
     this.lastReport = now;
     const seconds = (now - this.began) / 1000;
-    const secondsLeft = total > 0 && seconds > 0.2 ? (Math.max(0, total - this.loaded) / this.loaded) * seconds : undefined;
-    this.report({ phase: "download", loaded: this.loaded, total, ...(secondsLeft !== undefined && { secondsLeft }) });
+    const secondsLeft =
+      total > 0 && seconds > 0.2
+        ? (Math.max(0, total - this.loaded) / this.loaded) * seconds
+        : undefined;
+    this.report({
+      phase: "download",
+      loaded: this.loaded,
+      total,
+      ...(secondsLeft !== undefined && { secondsLeft }),
+    });
   }
 
   private throwIfStopped(): void {
@@ -226,7 +271,11 @@ export class Engine {
   /** The engine's whole memory, the highest use within it, and how often it has asked for memory. */
   memory(): { peak: number; heap: number; allocations: number } {
     const { exports, memory } = this.engine;
-    return { peak: memory.buffer.byteLength, heap: exports.wf_heap(1), allocations: exports.wf_heap(2) };
+    return {
+      peak: memory.buffer.byteLength,
+      heap: exports.wf_heap(1),
+      allocations: exports.wf_heap(2),
+    };
   }
 
   close(): void {

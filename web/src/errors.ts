@@ -1,5 +1,5 @@
-/* Errors as classes: one for each line of src/base/errors.def, all of them WfError. They cross the border
-   between worker and page as plain objects and are made whole again on the other side. */
+/* Errors as classes: one for each line of src/base/errors.def, all of them WfError. They cross the
+   border between worker and page as plain objects and are made whole again on the other side. */
 import { WfError } from "./error.ts";
 import { errorClasses, errorNames } from "./codes.gen.ts";
 
@@ -19,7 +19,9 @@ export function abortError(): DOMException {
 /** What an AbortSignal rejects with: its own reason where it gives one. */
 export function abortReason(signal: AbortSignal): unknown {
   const reason: unknown = signal.reason;
-  return reason instanceof DOMException && reason.name === "AbortError" ? abortError() : (reason ?? abortError());
+  return reason instanceof DOMException && reason.name === "AbortError"
+    ? abortError()
+    : (reason ?? abortError());
 }
 
 export interface WireError {
@@ -40,7 +42,12 @@ export function toWire(error: unknown): WireError {
     return { code: "ABORTED", where: "", offset: -1, message: error.message };
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return { code: "STATE", where: CRASHED, offset: -1, message: `the engine stopped unexpectedly (${text}); load the model again` };
+  return {
+    code: "STATE",
+    where: CRASHED,
+    offset: -1,
+    message: `the engine stopped unexpectedly (${text}); load the model again`,
+  };
 }
 
 export function fromWire(wire: WireError): Error {

@@ -1,5 +1,6 @@
-/* One instance of the engine on one memory: typed exports (wasm/engine.h), texts and errors. Views are made anew whenever the
-   memory has grown; pointers come as signed words and are read as unsigned. */
+/* One instance of the engine on one memory: typed exports (wasm/engine.h), texts and errors. Views
+   are made anew whenever the memory has grown; pointers come as signed words and are read as
+   unsigned. */
 import { errorClasses, errorNames } from "./codes.gen.ts";
 import { fail, type WfError } from "./errors.ts";
 
@@ -12,7 +13,14 @@ export interface Exports {
   wf_error_text(): number;
   wf_heap(what: number): number;
   wf_dot(): number;
-  wf_open(backend: number, threads: number, int8Rows: number, name: number, fileBytes: number, planOnly: number): number;
+  wf_open(
+    backend: number,
+    threads: number,
+    int8Rows: number,
+    name: number,
+    fileBytes: number,
+    planOnly: number,
+  ): number;
   wf_feed(bytes: number, n: number): number;
   wf_finish(): number;
   wf_has_header(): number;
@@ -56,7 +64,13 @@ export function imports(memory: WebAssembly.Memory): WebAssembly.Imports {
   const refuse = (): number => 52; // ENOSYS: the engine reads no files and no clocks
   return {
     env: { memory, emscripten_notify_memory_growth: nothing, __do_set_thread_state: nothing },
-    wasi_snapshot_preview1: { proc_exit: stop, fd_write: refuse, fd_close: refuse, fd_seek: refuse, clock_time_get: refuse },
+    wasi_snapshot_preview1: {
+      proc_exit: stop,
+      fd_write: refuse,
+      fd_close: refuse,
+      fd_seek: refuse,
+      clock_time_get: refuse,
+    },
   };
 }
 
@@ -75,13 +89,21 @@ export class Instance {
     const self = new Instance(instance.exports as unknown as Exports, memory);
     self.exports._initialize?.();
     if (self.exports.wf_abi() !== ABI) {
-      throw fail("STATE", "version", "the .wasm files and the script are of different versions; deploy all files of web/dist together");
+      throw fail(
+        "STATE",
+        "version",
+        "the .wasm files and the script are of different versions; deploy all files of " +
+          "web/dist together",
+      );
     }
     return self;
   }
 
   bytes(): Uint8Array {
-    if (this.view.buffer !== this.memory.buffer || this.view.byteLength !== this.memory.buffer.byteLength) {
+    if (
+      this.view.buffer !== this.memory.buffer ||
+      this.view.byteLength !== this.memory.buffer.byteLength
+    ) {
       this.view = new Uint8Array(this.memory.buffer);
     }
     return this.view;
@@ -98,7 +120,8 @@ export class Instance {
   text(pointer: number): string {
     const start = pointer >>> 0;
     const bytes = this.bytes();
-    return new TextDecoder().decode(bytes.slice(start, bytes.indexOf(0, start))); // decode refuses shared views: slice copies
+    // Decode refuses shared views: slice copies
+    return new TextDecoder().decode(bytes.slice(start, bytes.indexOf(0, start)));
   }
 
   /** Copies bytes into the staging buffer. */
@@ -118,7 +141,12 @@ export class Instance {
   error(): WfError {
     const e = this.exports;
     const code = errorNames[e.wf_error_code() - 1] ?? "STATE";
-    return new errorClasses[code](code, this.text(e.wf_error_where()), e.wf_error_offset(), this.text(e.wf_error_text()));
+    return new errorClasses[code](
+      code,
+      this.text(e.wf_error_where()),
+      e.wf_error_offset(),
+      this.text(e.wf_error_text()),
+    );
   }
 
   check(status: number): void {

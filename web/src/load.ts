@@ -1,5 +1,6 @@
-/* load: sorts out the source, starts an engine, and answers when the model is ready. A source that the engine can read for
-   itself (an address, a file) is left to it; everything else is piped to it, a few chunks at a time. */
+/* load: sorts out the source, starts an engine, and answers when the model is ready. A source that
+   the engine can read for itself (an address, a file) is left to it; everything else is piped to
+   it, a few chunks at a time. */
 import { ofBlob, ofBytes, ofStream, type ByteSource } from "./bytes.ts";
 import { connect, type Connection } from "./connect.ts";
 import { abortReason, fail, fromWire, toWire } from "./errors.ts";
@@ -17,14 +18,23 @@ interface Source {
 }
 
 function piped(source: ByteSource): Source {
-  return { wire: { kind: "pipe", name: source.name, total: source.total, exact: source.exact }, open: async () => source };
+  return {
+    wire: { kind: "pipe", name: source.name, total: source.total, exact: source.exact },
+    open: async () => source,
+  };
 }
 
-const isAddress = (text: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(text); // two letters at least: C: is a drive
+// Two letters at least: C: is a drive
+const isAddress = (text: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(text);
 
 function ofAddress(source: string | URL, options: LoadOptions): Source {
   if (inNode() && (typeof source === "string" ? !isAddress(source) : source.protocol === "file:")) {
-    return { wire: { kind: "file", path: typeof source === "string" ? source : builtin("node:url").fileURLToPath(source) } };
+    return {
+      wire: {
+        kind: "file",
+        path: typeof source === "string" ? source : builtin("node:url").fileURLToPath(source),
+      },
+    };
   }
   const url = absolute(source);
   const { fetch: own, credentials } = options;
@@ -34,7 +44,11 @@ function ofAddress(source: string | URL, options: LoadOptions): Source {
   }
   return {
     wire: { kind: "pipe", name: url, total: 0, exact: false },
-    open: () => openUrl(url, own, { ...init, ...(options.signal !== undefined && { signal: options.signal }) }),
+    open: () =>
+      openUrl(url, own, {
+        ...init,
+        ...(options.signal !== undefined && { signal: options.signal }),
+      }),
   };
 }
 
@@ -44,13 +58,16 @@ function sortOut(source: ModelSource, options: LoadOptions): Source {
   }
   if (typeof Blob === "function" && source instanceof Blob) {
     const name = (source as File).name ?? "the model file";
-    if (inNode()) { // whose blobs of files cannot be sent to a worker
+    if (inNode()) {
+      // whose blobs of files cannot be sent to a worker
       return piped({ name, total: source.size, exact: true, chunks: ofBlob(source, name) });
     }
     return { wire: { kind: "blob", blob: source, name } };
   }
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
-    const bytes = ArrayBuffer.isView(source) ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength) : new Uint8Array(source);
+    const bytes = ArrayBuffer.isView(source)
+      ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+      : new Uint8Array(source);
     return piped({ name: "the model", total: bytes.length, exact: true, chunks: ofBytes(bytes) });
   }
   if (typeof Response === "function" && source instanceof Response) {
@@ -59,11 +76,23 @@ function sortOut(source: ModelSource, options: LoadOptions): Source {
   if (typeof ReadableStream === "function" && source instanceof ReadableStream) {
     return piped({ name: "the stream", total: 0, exact: false, chunks: ofStream(source) });
   }
-  throw fail("ARGUMENT", "source", "a model must be given as an address, File, Blob, ArrayBuffer, typed array, Response or ReadableStream (in Node also a path)");
+  throw fail(
+    "ARGUMENT",
+    "source",
+    "a model must be given as an address, File, Blob, ArrayBuffer, typed array, Response or " +
+      "ReadableStream (in Node also a path)",
+  );
 }
 
-/** Sends chunks as the engine asks for them; `wanted` resolves for each, or to false when the load is over. */
-async function pump(source: Source, connection: Connection, wanted: () => Promise<boolean>): Promise<void> {
+/**
+ * Sends chunks as the engine asks for them; `wanted` resolves for each, or to false when the load
+ * is over.
+ */
+async function pump(
+  source: Source,
+  connection: Connection,
+  wanted: () => Promise<boolean>,
+): Promise<void> {
   const { end } = connection;
   try {
     const opened = await source.open?.();
@@ -103,22 +132,50 @@ function wants(): { more(): void; stop(): void; next(): Promise<boolean> } {
   };
 }
 
-export async function load(source: ModelSource, options: LoadOptions, defaultWorker: string | undefined): Promise<Model> {
-  const { signal, worker = true, activations = "int8", build, threads, memoryLimit, onProgress } = options;
+export async function load(
+  source: ModelSource,
+  options: LoadOptions,
+  defaultWorker: string | undefined,
+): Promise<Model> {
+  const {
+    signal,
+    worker = true,
+    activations = "int8",
+    build,
+    threads,
+    memoryLimit,
+    onProgress,
+  } = options;
   if (signal?.aborted) {
     throw abortReason(signal);
   }
   if (build !== undefined && build !== "relaxed" && build !== "simd") {
-    throw fail("ARGUMENT", "build", `build must be "relaxed" or "simd", not ${JSON.stringify(build)}`);
+    throw fail(
+      "ARGUMENT",
+      "build",
+      `build must be "relaxed" or "simd", not ${JSON.stringify(build)}`,
+    );
   }
   if (activations !== "int8" && activations !== "float") {
-    throw fail("ARGUMENT", "activations", `activations must be "int8" or "float", not ${JSON.stringify(activations)}`);
+    throw fail(
+      "ARGUMENT",
+      "activations",
+      `activations must be "int8" or "float", not ${JSON.stringify(activations)}`,
+    );
   }
   const workerUrl = typeof worker === "boolean" ? defaultWorker : String(worker);
   if (workerUrl === undefined) {
-    throw fail("MISSING", "worker", "the script's own address is unknown here; say where wasmformer.worker.mjs is: load(…, {worker: URL}) or wasmformer.workerUrl");
+    throw fail(
+      "MISSING",
+      "worker",
+      "the script's own address is unknown here; say where wasmformer.worker.mjs is: load(…, " +
+        "{worker: URL}) or wasmformer.workerUrl",
+    );
   }
-  const url = inNode() && !isAddress(workerUrl) ? builtin("node:url").pathToFileURL(workerUrl).href : absolute(workerUrl);
+  const url =
+    inNode() && !isAddress(workerUrl)
+      ? builtin("node:url").pathToFileURL(workerUrl).href
+      : absolute(workerUrl);
   const sorted = sortOut(source, options);
   const connection = await connect(url, worker !== false);
   const wire: WireOptions = {
@@ -135,7 +192,10 @@ export async function load(source: ModelSource, options: LoadOptions, defaultWor
     const info = await new Promise<(FromEngine & { type: "opened" })["info"]>((resolve, reject) => {
       const abort = (): void => reject(abortReason(signal as AbortSignal));
       signal?.aborted ? abort() : signal?.addEventListener("abort", abort, { once: true });
-      connection.onFailure = (why) => reject(fail("STATE", "worker", `the worker ended unexpectedly (${why}); load the model again`));
+      connection.onFailure = (why) =>
+        reject(
+          fail("STATE", "worker", `the worker ended unexpectedly (${why}); load the model again`),
+        );
       connection.onMessage = (message) => {
         switch (message.type) {
           case "want":

@@ -1,10 +1,20 @@
-/* A loaded model as the page sees it: checks arguments, captures pictures, queues calls, keeps the figures in `info` fresh. */
+/* A loaded model as the page sees it: checks arguments, captures pictures, queues calls, keeps the
+   figures in `info` fresh. */
 import type { Connection } from "./connect.ts";
 import { fail } from "./errors.ts";
 import { capture } from "./images.ts";
 import type { FromEngine } from "./protocol.ts";
 import { CallQueue } from "./queue.ts";
-import type { ClassifyOptions, ClassScore, ImageInput, Model, ModelInfo, RunInput, RunOptions, Tensor } from "./types.ts";
+import type {
+  ClassifyOptions,
+  ClassScore,
+  ImageInput,
+  Model,
+  ModelInfo,
+  RunInput,
+  RunOptions,
+  Tensor,
+} from "./types.ts";
 
 const MAX_TENSOR = 0x7fffffff;
 
@@ -17,7 +27,8 @@ export class LoadedModel implements Model {
   ) {
     this.queue = new CallQueue(connection);
     connection.onMessage = (message) => this.receive(message);
-    connection.onFailure = (why) => this.end(`the worker ended unexpectedly (${why}); load the model again`);
+    connection.onFailure = (why) =>
+      this.end(`the worker ended unexpectedly (${why}); load the model again`);
     connection.end.hold(false);
     // Where `using` is known, models work with it.
     if (typeof Symbol.dispose === "symbol") {
@@ -39,7 +50,10 @@ export class LoadedModel implements Model {
 
   classify(image: ImageInput, options?: ClassifyOptions): Promise<ClassScore[]>;
   classify(images: readonly ImageInput[], options?: ClassifyOptions): Promise<ClassScore[][]>;
-  async classify(input: ImageInput | readonly ImageInput[], options: ClassifyOptions = {}): Promise<ClassScore[] | ClassScore[][]> {
+  async classify(
+    input: ImageInput | readonly ImageInput[],
+    options: ClassifyOptions = {},
+  ): Promise<ClassScore[] | ClassScore[][]> {
     const { topk = 5, raw = false, signal } = options;
     if (!Number.isInteger(topk) || topk < 1) {
       throw fail("ARGUMENT", "topk", `topk must be a whole number of at least 1, not ${topk}`);
@@ -51,14 +65,22 @@ export class LoadedModel implements Model {
     const captured = list.map(capture);
     const result = await this.queue.add(async () => {
       const images = await Promise.all(captured.map((get) => get()));
-      const transfer = images.map((image) => (image.kind === "bitmap" ? image.bitmap : image.data.buffer) as Transferable);
-      return { call: { kind: "classify", images, topk: Math.min(topk, MAX_TENSOR), raw }, transfer };
+      const transfer = images.map(
+        (image) => (image.kind === "bitmap" ? image.bitmap : image.data.buffer) as Transferable,
+      );
+      return {
+        call: { kind: "classify", images, topk: Math.min(topk, MAX_TENSOR), raw },
+        transfer,
+      };
     }, signal);
     const classes = result.kind === "classify" ? result.classes : [];
     return Array.isArray(input) ? classes : (classes[0] ?? []);
   }
 
-  async run(inputs: Record<string, RunInput>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
+  async run(
+    inputs: Record<string, RunInput>,
+    options: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
     const [name, data, shape] = this.theInput(inputs);
     const { taps = [], signal } = options;
     const wanted = taps === "all" ? ["all"] : [...taps];
@@ -66,7 +88,10 @@ export class LoadedModel implements Model {
       throw fail("ARGUMENT", "taps", 'taps must be a list of names, or "all"');
     }
     const result = await this.queue.add(
-      async () => ({ call: { kind: "run", input: name, data, shape, taps: wanted }, transfer: [data.buffer as ArrayBuffer] }),
+      async () => ({
+        call: { kind: "run", input: name, data, shape, taps: wanted },
+        transfer: [data.buffer as ArrayBuffer],
+      }),
       signal,
     );
     return result.kind === "run" ? result.outputs : {};
@@ -81,15 +106,29 @@ export class LoadedModel implements Model {
     const input = name !== undefined ? inputs[name] : undefined;
     if (name === undefined || input === undefined || strange !== undefined) {
       const what = strange !== undefined ? `there is no input "${strange}"` : "no input was given";
-      throw fail("ARGUMENT", strange ?? "input", `${what}; this model has one input, "${own}": run({${own}: {data, shape}})`);
+      throw fail(
+        "ARGUMENT",
+        strange ?? "input",
+        `${what}; this model has one input, "${own}": run({${own}: {data, shape}})`,
+      );
     }
     const shape = [...input.shape];
     if (shape.length !== 4 || shape.some((d) => !Number.isInteger(d) || d < 1)) {
-      throw fail("SHAPE", name, `the shape of "${name}" is [${shape.join(", ")}]; it must be [batch, channels, height, width], each at least 1`);
+      throw fail(
+        "SHAPE",
+        name,
+        `the shape of "${name}" is [${shape.join(", ")}]; it must be [batch, channels, ` +
+          "height, width], each at least 1",
+      );
     }
     const elements = shape.reduce((a, b) => a * b, 1);
     if (elements !== input.data.length || elements > MAX_TENSOR) {
-      throw fail("SHAPE", name, `"${name}" has ${input.data.length} numbers, but its shape [${shape.join(", ")}] means ${elements}`);
+      throw fail(
+        "SHAPE",
+        name,
+        `"${name}" has ${input.data.length} numbers, but its shape [${shape.join(", ")}] ` +
+          `means ${elements}`,
+      );
     }
     return [name, Float32Array.from(input.data), shape];
   }

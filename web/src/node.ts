@@ -1,4 +1,5 @@
-/* Node's built-in modules without an import statement, so that the same file loads in a page and no bundler stumbles. */
+/* Node's built-in modules without an import statement, so that the same file loads in a page and no
+   bundler stumbles. */
 
 interface NodeWorker {
   postMessage(message: unknown, transfer?: readonly unknown[]): void;
@@ -21,7 +22,10 @@ export interface FileHandle {
 
 interface Modules {
   "node:worker_threads": WorkerThreads;
-  "node:fs/promises": { open(path: string | URL): Promise<FileHandle>; readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>> };
+  "node:fs/promises": {
+    open(path: string | URL): Promise<FileHandle>;
+    readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>>;
+  };
   "node:url": { pathToFileURL(path: string): URL; fileURLToPath(url: URL): string };
 }
 

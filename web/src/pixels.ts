@@ -1,8 +1,10 @@
-/* The pixels of an ImageBitmap in strips, so that a photo of 12 megapixels is never held twice. A 2D canvas as small as a
-   strip is drawn on and read back; `copy` replaces what was there, and at scale 1 nothing is filtered.
+/* The pixels of an ImageBitmap in strips, so that a photo of 12 megapixels is never held twice. A
+   2D canvas as small as a strip is drawn on and read back; `copy` replaces what was there, and at
+   scale 1 nothing is filtered.
 
-   A 2D canvas multiplies colours by alpha and so loses them where a picture is transparent; the reference drops alpha and
-   keeps them. Where a strip is not opaque it is read again through WebGL, which leaves colours alone. */
+   A 2D canvas multiplies colours by alpha and so loses them where a picture is transparent; the
+   reference drops alpha and keeps them. Where a strip is not opaque it is read again through WebGL,
+   which leaves colours alone. */
 import { fail } from "./errors.ts";
 
 const STRIP_BYTES = 1 << 20;
@@ -20,17 +22,28 @@ function makeCanvas(width: number, height: number): OffscreenCanvas | HTMLCanvas
 }
 
 function makeContext(width: number, height: number): Context {
-  const context = makeCanvas(width, height).getContext("2d", { willReadFrequently: true }) as Context | null;
+  const context = makeCanvas(width, height).getContext("2d", {
+    willReadFrequently: true,
+  }) as Context | null;
   if (context === null) {
-    throw fail("UNSUPPORTED", "picture", "this browser gives no 2D canvas to read pixels with; pass {data, width, height} instead");
+    throw fail(
+      "UNSUPPORTED",
+      "picture",
+      "this browser gives no 2D canvas to read pixels with; pass {data, width, height} instead",
+    );
   }
   context.imageSmoothingEnabled = false;
   context.globalCompositeOperation = "copy";
   return context;
 }
 
-/** Reads any rows of the bitmap without touching colours; undefined where there is no WebGL or the picture is too large for it. */
-function exactReader(bitmap: ImageBitmap): ((y: number, rows: number, into: Uint8ClampedArray) => void) | undefined {
+/**
+ * Reads any rows of the bitmap without touching colours; undefined where there is no WebGL or the
+ * picture is too large for it.
+ */
+function exactReader(
+  bitmap: ImageBitmap,
+): ((y: number, rows: number, into: Uint8ClampedArray) => void) | undefined {
   const gl = makeCanvas(1, 1).getContext("webgl") as WebGLRenderingContext | null;
   const { width, height } = bitmap;
   if (gl === null || Math.max(width, height) > (gl.getParameter(gl.MAX_TEXTURE_SIZE) as number)) {
@@ -39,11 +52,26 @@ function exactReader(bitmap: ImageBitmap): ((y: number, rows: number, into: Uint
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
   gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
-  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D) as WebGLTexture, 0);
+  gl.framebufferTexture2D(
+    gl.FRAMEBUFFER,
+    gl.COLOR_ATTACHMENT0,
+    gl.TEXTURE_2D,
+    gl.getParameter(gl.TEXTURE_BINDING_2D) as WebGLTexture,
+    0,
+  );
   if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) !== gl.FRAMEBUFFER_COMPLETE) {
     return undefined;
   }
-  return (y, rows, into) => gl.readPixels(0, y, width, rows, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(into.buffer, into.byteOffset, into.byteLength));
+  return (y, rows, into) =>
+    gl.readPixels(
+      0,
+      y,
+      width,
+      rows,
+      gl.RGBA,
+      gl.UNSIGNED_BYTE,
+      new Uint8Array(into.buffer, into.byteOffset, into.byteLength),
+    );
 }
 
 function isOpaque(rgba: Uint8ClampedArray): boolean {

@@ -1,5 +1,6 @@
-/* Where the files of the package are, and what they must hold. The hashes and the smallest memory of each module are put in
-   at build time (build.mjs); the place is that of the script, noted when it was loaded. */
+/* Where the files of the package are, and what they must hold. The hashes and the smallest memory
+   of each module are put in at build time (build.mjs); the place is that of the script, noted when
+   it was loaded. */
 
 export type ModuleName = "simd" | "simd-mt" | "relaxed" | "relaxed-mt";
 
@@ -15,7 +16,8 @@ declare const __WF_WORKER_INTEGRITY__: string;
 declare const __WF_VERSION__: string;
 
 export const version = __WF_VERSION__;
-export const workerIntegrity = typeof __WF_WORKER_INTEGRITY__ === "string" ? __WF_WORKER_INTEGRITY__ : "";
+export const workerIntegrity =
+  typeof __WF_WORKER_INTEGRITY__ === "string" ? __WF_WORKER_INTEGRITY__ : "";
 
 export function moduleFacts(name: ModuleName): FileFacts {
   return __WF_MODULES__[name];
@@ -27,7 +29,11 @@ export function moduleUrl(workerUrl: string, name: ModuleName): string {
 }
 
 export function pageBase(): string | undefined {
-  return typeof document !== "undefined" ? document.baseURI : typeof location !== "undefined" ? location.href : undefined;
+  return typeof document !== "undefined"
+    ? document.baseURI
+    : typeof location !== "undefined"
+      ? location.href
+      : undefined;
 }
 
 /** Absolute form of an address that a page gave. */

@@ -1,5 +1,5 @@
-/* What the page and the engine tell each other. The same messages go to a worker or, where none may start, to an engine on
-   the calling thread; so there is one path to test. */
+/* What the page and the engine tell each other. The same messages go to a worker or, where none may
+   start, to an engine on the calling thread; so there is one path to test. */
 import type { WireError } from "./errors.ts";
 import type { ClassScore, ModelInfo, Progress, Tensor } from "./types.ts";
 
@@ -25,15 +25,20 @@ export interface WireOptions {
 
 export type WireImage =
   | { kind: "bitmap"; bitmap: ImageBitmap }
-  | { kind: "pixels"; data: Uint8Array | Uint8ClampedArray; width: number; height: number; channels: 3 | 4 };
+  | {
+      kind: "pixels";
+      data: Uint8Array | Uint8ClampedArray;
+      width: number;
+      height: number;
+      channels: 3 | 4;
+    };
 
 export type Call =
   | { kind: "classify"; images: WireImage[]; topk: number; raw: boolean }
   | { kind: "run"; input: string; data: Float32Array; shape: number[]; taps: string[] };
 
 export type CallResult =
-  | { kind: "classify"; classes: ClassScore[][] }
-  | { kind: "run"; outputs: Record<string, Tensor> };
+  { kind: "classify"; classes: ClassScore[][] } | { kind: "run"; outputs: Record<string, Tensor> };
 
 export type ToEngine =
   | { type: "open"; source: WireSource; options: WireOptions }
@@ -51,10 +56,20 @@ export type FromEngine =
   | { type: "progress"; progress: Progress }
   | { type: "opened"; info: ModelInfo }
   | { type: "refused"; error: WireError }
-  | { type: "result"; id: number; result: CallResult; peak: number; heap: number; allocations: number }
+  | {
+      type: "result";
+      id: number;
+      result: CallResult;
+      peak: number;
+      heap: number;
+      allocations: number;
+    }
   | { type: "error"; id: number; error: WireError };
 
-/** Makes a worker a thread of an engine: the module on the same memory, with a stack and TLS block of its own. */
+/**
+ * Makes a worker a thread of an engine: the module on the same memory, with a stack and TLS block
+ * of its own.
+ */
 export interface HelperStart {
   type: "helper";
   module: WebAssembly.Module;

@@ -1,5 +1,6 @@
-/* Calls on one model, in the order in which they were made. One is with the engine at a time; an aborted one leaves the
-   queue, or is stopped where it is, and the next begins when the engine has let go of it. */
+/* Calls on one model, in the order in which they were made. One is with the engine at a time; an
+   aborted one leaves the queue, or is stopped where it is, and the next begins when the engine has
+   let go of it. */
 import { abortReason, fail, fromWire } from "./errors.ts";
 import type { Connection } from "./connect.ts";
 import type { Call, CallResult, FromEngine } from "./protocol.ts";
@@ -31,7 +32,14 @@ export class CallQueue {
       if (signal?.aborted) {
         throw abortReason(signal);
       }
-      const job: Job = { id: this.nextId++, prepare, resolve, reject, settled: false, detach: () => undefined };
+      const job: Job = {
+        id: this.nextId++,
+        prepare,
+        resolve,
+        reject,
+        settled: false,
+        detach: () => undefined,
+      };
       if (signal !== undefined) {
         const abort = (): void => this.abort(job, abortReason(signal));
         signal.addEventListener("abort", abort, { once: true });
@@ -59,7 +67,10 @@ export class CallQueue {
   /** No further call will be answered. */
   end(error: Error): void {
     this.ended ??= error;
-    for (const job of [...this.jobs.splice(0), ...(this.current !== undefined ? [this.current] : [])]) {
+    for (const job of [
+      ...this.jobs.splice(0),
+      ...(this.current !== undefined ? [this.current] : []),
+    ]) {
       this.settle(job, () => job.reject(error));
     }
     this.finish?.();
@@ -104,10 +115,15 @@ export class CallQueue {
         return; // aborted while its picture was decoded
       }
       const finished = new Promise<void>((resolve) => (this.finish = resolve));
-      this.connection.end.post({ type: "call", id: job.id, call }, this.connection.inWorker ? transfer : []);
+      this.connection.end.post(
+        { type: "call", id: job.id, call },
+        this.connection.inWorker ? transfer : [],
+      );
       await finished;
     } catch (error) {
-      this.settle(job, () => job.reject(error instanceof Error ? error : fail("STATE", "call", String(error))));
+      this.settle(job, () =>
+        job.reject(error instanceof Error ? error : fail("STATE", "call", String(error))),
+      );
     }
   }
 }

@@ -1,5 +1,6 @@
-/* The engine's end of the conversation: opens the model that the first message names, then answers calls. Calls come one at
-   a time (the page queues them); an abort may come at any time and is seen between two steps. */
+/* The engine's end of the conversation: opens the model that the first message names, then answers
+   calls. Calls come one at a time (the page queues them); an abort may come at any time and is seen
+   between two steps. */
 import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Engine } from "./engine.ts";
@@ -84,7 +85,10 @@ export class Server {
     }
   }
 
-  /** On the calling thread there is no worker to end; this stops what is going on and lets the memory go. */
+  /**
+   * On the calling thread there is no worker to end; this stops what is going on and lets the
+   * memory go.
+   */
   close(): void {
     this.loading.stopped = true;
     this.stops.forEach((stop) => (stop.stopped = true));
@@ -117,14 +121,28 @@ export class Server {
   private async bytes(source: WireSource): Promise<ByteSource> {
     switch (source.kind) {
       case "url":
-        return openUrl(source.url, fetch, source.credentials !== undefined ? { credentials: source.credentials } : {});
+        return openUrl(
+          source.url,
+          fetch,
+          source.credentials !== undefined ? { credentials: source.credentials } : {},
+        );
       case "file":
         return openFile(source.path);
       case "blob":
-        return { name: source.name, total: source.blob.size, exact: true, chunks: ofBlob(source.blob, source.name) };
+        return {
+          name: source.name,
+          total: source.blob.size,
+          exact: true,
+          chunks: ofBlob(source.blob, source.name),
+        };
       case "pipe":
         this.pipe = new Pipe(() => this.post({ type: "want" }));
-        return { name: source.name, total: source.total, exact: source.exact, chunks: this.pipe.chunks() };
+        return {
+          name: source.name,
+          total: source.total,
+          exact: source.exact,
+          chunks: this.pipe.chunks(),
+        };
     }
   }
 
@@ -133,15 +151,23 @@ export class Server {
     this.stops.set(id, stop);
     try {
       if (this.engine === undefined) {
-        throw fail("STATE", "model", "the engine of this model has stopped after an error; load the model again");
+        throw fail(
+          "STATE",
+          "model",
+          "the engine of this model has stopped after an error; load the model again",
+        );
       }
       const result = await this.engine.call(call, stop);
-      const buffers = result.kind === "run" ? Object.values(result.outputs).map((t) => t.data.buffer as ArrayBuffer) : [];
+      const buffers =
+        result.kind === "run"
+          ? Object.values(result.outputs).map((t) => t.data.buffer as ArrayBuffer)
+          : [];
       this.post({ type: "result", id, result, ...this.engine.memory() }, buffers);
     } catch (error) {
       const wire = toWire(error);
       this.post({ type: "error", id, error: wire });
-      if (wire.where === CRASHED) { // a trap leaves the instance in the middle of something: never call it again
+      if (wire.where === CRASHED) {
+        // a trap leaves the instance in the middle of something: never call it again
         this.engine?.close();
         this.engine = undefined;
       }

@@ -1,5 +1,6 @@
-/* Runs on an engine instance: input in, steps until done, outputs out. A step is cut short after `slice` milliseconds'
-   worth of work, so that messages (an abort) and, on a page's own thread, clicks and frames get in between. */
+/* Runs on an engine instance: input in, steps until done, outputs out. A step is cut short after
+   `slice` milliseconds' worth of work, so that messages (an abort) and, on a page's own thread,
+   clicks and frames get in between. */
 import { breathe, Pace } from "./breathe.ts";
 import { abortError, fail, WfError } from "./errors.ts";
 import type { Instance } from "./instance.ts";
@@ -24,12 +25,16 @@ export class Runner {
     private readonly slice: number,
   ) {
     this.main = instance.must(instance.exports.wf_session(instance.putText("")));
-    this.prepare(this.main, 1, info.input.height, info.input.width); // memory for a run is there before "ready" is said
+    // Memory for a run is there before "ready" is said
+    this.prepare(this.main, 1, info.input.height, info.input.width);
   }
 
   async call(call: Call, stop: Stop): Promise<CallResult> {
     if (call.kind === "classify") {
-      return { kind: "classify", classes: await this.classify(call.images, call.topk, call.raw, stop) };
+      return {
+        kind: "classify",
+        classes: await this.classify(call.images, call.topk, call.raw, stop),
+      };
     }
     return { kind: "run", outputs: await this.numbers(call, stop) };
   }
@@ -68,9 +73,17 @@ export class Runner {
     const { instance } = this;
     const [n = 0, c = 0, h = 0, w = 0] = call.shape;
     if (c !== this.info.input.channels) {
-      throw fail("SHAPE", call.input, `the input has ${c} channels, but the model reads ${this.info.input.channels} (shape is [batch, channels, height, width])`);
+      throw fail(
+        "SHAPE",
+        call.input,
+        `the input has ${c} channels, but the model reads ${this.info.input.channels} (shape ` +
+          "is [batch, channels, height, width])",
+      );
     }
-    const session = call.taps.length > 0 ? instance.must(instance.exports.wf_session(instance.putText(call.taps.join("\n")))) : this.main;
+    const session =
+      call.taps.length > 0
+        ? instance.must(instance.exports.wf_session(instance.putText(call.taps.join("\n"))))
+        : this.main;
     try {
       this.prepare(session, n, h, w);
       instance.floats(instance.exports.wf_input(session), call.data.length).set(call.data);
@@ -89,24 +102,46 @@ export class Runner {
       const { name, isTap, shape } = this.describe(session, i);
       const elements = shape.reduce((a, b) => a * b, 1);
       const pointer = this.instance.must(this.instance.exports.wf_output_read(session, i));
-      outputs[isTap ? `act/${name}` : name] = { data: this.instance.floats(pointer, elements).slice(), shape };
+      outputs[isTap ? `act/${name}` : name] = {
+        data: this.instance.floats(pointer, elements).slice(),
+        shape,
+      };
     }
     return outputs;
   }
 
-  private describe(session: number, index: number): { name: string; isTap: boolean; shape: number[] } {
-    const words = this.instance.words(this.instance.must(this.instance.exports.wf_output(session, index)), 7);
+  private describe(
+    session: number,
+    index: number,
+  ): { name: string; isTap: boolean; shape: number[] } {
+    const words = this.instance.words(
+      this.instance.must(this.instance.exports.wf_output(session, index)),
+      7,
+    );
     const [name = 0, isTap = 0, dims = 0, ...shape] = words;
     return { name: this.instance.text(name), isTap: isTap !== 0, shape: shape.slice(0, dims) };
   }
 
   // ---- pictures ----
 
-  /** A batch that memory cannot hold at once is computed in halves: a picture's result does not depend on its neighbours. */
-  private async classify(images: WireImage[], topk: number, raw: boolean, stop: Stop): Promise<ClassScore[][]> {
+  /**
+   * A batch that memory cannot hold at once is computed in halves: a picture's result does not
+   * depend on its neighbours.
+   */
+  private async classify(
+    images: WireImage[],
+    topk: number,
+    raw: boolean,
+    stop: Stop,
+  ): Promise<ClassScore[][]> {
     const { image } = this.info;
     try {
-      this.prepare(this.main, images.length, image?.height ?? this.info.input.height, image?.width ?? this.info.input.width);
+      this.prepare(
+        this.main,
+        images.length,
+        image?.height ?? this.info.input.height,
+        image?.width ?? this.info.input.width,
+      );
     } catch (error) {
       if (images.length > 1 && error instanceof WfError && error.code === "MEMORY") {
         const half = images.length >> 1;
@@ -117,7 +152,11 @@ export class Runner {
     }
     const { shape } = this.describe(this.main, 0);
     if (this.instance.exports.wf_outputs(this.main) !== 1 || shape.length !== 2) {
-      throw fail("UNSUPPORTED", "classify", "the model gives feature maps, not classes; use run and read its outputs");
+      throw fail(
+        "UNSUPPORTED",
+        "classify",
+        "the model gives feature maps, not classes; use run and read its outputs",
+      );
     }
     const pace = new Pace(this.slice);
     for (const [index, picture] of images.entries()) {
@@ -131,10 +170,20 @@ export class Runner {
     const { exports } = this.instance;
     const { width, height } = picture.kind === "bitmap" ? picture.bitmap : picture;
     this.instance.check(exports.wf_image_begin(this.main, index, width, height));
-    const rows = picture.kind === "bitmap" ? strips(picture.bitmap) : bands(picture.data, width * picture.channels);
+    const rows =
+      picture.kind === "bitmap"
+        ? strips(picture.bitmap)
+        : bands(picture.data, width * picture.channels);
     const channels = picture.kind === "bitmap" ? 4 : picture.channels;
     for (const strip of rows) {
-      this.instance.check(exports.wf_image_rows(this.instance.put(strip.data), channels, width * channels, strip.rows));
+      this.instance.check(
+        exports.wf_image_rows(
+          this.instance.put(strip.data),
+          channels,
+          width * channels,
+          strip.rows,
+        ),
+      );
       await pace.step();
       if (stop.stopped) {
         throw abortError();
@@ -150,19 +199,28 @@ export class Runner {
     const { instance } = this;
     const logits = instance.must(instance.exports.wf_output_read(this.main, 0));
     return Array.from({ length: images }, (_, i) => {
-      const pointer = instance.must(instance.exports.wf_top(logits + i * classes * 4, classes, topk, raw ? 1 : 0));
+      const pointer = instance.must(
+        instance.exports.wf_top(logits + i * classes * 4, classes, topk, raw ? 1 : 0),
+      );
       const count = instance.words(pointer, 1)[0] ?? 0;
       const pairs = instance.words(pointer + 4, count * 2);
       const scores = instance.floats(pointer + 4, count * 2);
       return Array.from({ length: count }, (__, j) => {
         const index = pairs[2 * j] ?? 0;
-        return { index, label: this.info.labels[index] ?? `class_${index}`, score: scores[2 * j + 1] ?? 0 };
+        return {
+          index,
+          label: this.info.labels[index] ?? `class_${index}`,
+          score: scores[2 * j + 1] ?? 0,
+        };
       });
     });
   }
 }
 
-function* bands(data: Uint8Array | Uint8ClampedArray, stride: number): Generator<{ data: Uint8Array | Uint8ClampedArray; rows: number }> {
+function* bands(
+  data: Uint8Array | Uint8ClampedArray,
+  stride: number,
+): Generator<{ data: Uint8Array | Uint8ClampedArray; rows: number }> {
   const height = data.length / stride;
   const most = Math.max(1, Math.floor((1 << 20) / stride));
   for (let y = 0; y < height; y += most) {

@@ -1,5 +1,6 @@
-/* What this browser can do, found by validating modules that hold the very instructions, never by its name. A browser that
-   knows the relaxed dot but computes it wrongly (Node 20 behind its flag) is found out by a product with known operands. */
+/* What this browser can do, found by validating modules that hold the very instructions, never by
+   its name. A browser that knows the relaxed dot but computes it wrongly (Node 20 behind its flag)
+   is found out by a product with known operands. */
 import { hasWorkers } from "./endpoint.ts";
 import { inNode } from "./node.ts";
 import type { Support } from "./types.ts";
@@ -20,7 +21,8 @@ const splatI32 = (v: number): number[] => [65, v, 253, 17];
 const splatF32 = [67, 0, 0, 128, 63, 253, 19]; // 1.0
 const lane0 = [253, 27, 0];
 
-const plainDot = moduleOf([...splatI8(1), ...splatI8(1), 253, 186, 1, ...lane0]); // i32x4.dot_i16x8_s
+// I32x4.dot_i16x8_s
+const plainDot = moduleOf([...splatI8(1), ...splatI8(1), 253, 186, 1, ...lane0]);
 const relaxedDot = moduleOf([...splatI8(-2), ...splatI8(3), ...splatI32(1), 253, 147, 2, ...lane0]);
 const relaxedMadd = moduleOf([...splatF32, ...splatF32, ...splatF32, 253, 133, 2, ...lane0]);
 
@@ -35,7 +37,10 @@ function hasSharedMemory(): boolean {
     return false;
   }
   try {
-    return new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer instanceof SharedArrayBuffer;
+    return (
+      new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer instanceof
+      SharedArrayBuffer
+    );
   } catch {
     return false;
   }
@@ -48,13 +53,19 @@ export function cores(): number {
 export const defaultThreads = (): number => Math.min(cores(), 4);
 
 const how = {
-  simd: "This browser does not have WebAssembly SIMD, which wasmformer needs; every browser released since 2023 has it.",
+  simd:
+    "This browser does not have WebAssembly SIMD, which wasmformer needs; " +
+    "every current one has it, so update it.",
   policy:
-    "The page's Content-Security-Policy forbids WebAssembly; add 'wasm-unsafe-eval' to its script-src (and 'self' for the worker).",
-  relaxed: "This browser does not have relaxed SIMD (Chrome since 114, Firefox since 145 do); the plain SIMD build is used.",
+    "The page's Content-Security-Policy forbids WebAssembly; add 'wasm-unsafe-eval' to its " +
+    "script-src (and 'self' for the worker).",
+  relaxed:
+    "This browser does not have relaxed SIMD (current Chrome and Firefox do); the " +
+    "plain SIMD build is used.",
   wrongDot: "This browser computes the relaxed dot product wrongly; the plain SIMD build is used.",
   isolation:
-    "The page is not cross-origin isolated, so memory cannot be shared between threads; serve it with the headers " +
+    "The page is not cross-origin isolated, so memory cannot be shared between threads; " +
+    "serve it with the headers " +
     "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.",
   shared: "This browser has no shared WebAssembly memory; one thread is used.",
   worker: "There are no workers here; the engine runs in slices on the calling thread.",
@@ -80,7 +91,8 @@ export function support(): Support {
       missing.push({ feature: "simd", reason: how.policy });
     }
   }
-  const isolated = inNode() || (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true;
+  const isolated =
+    inNode() || (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true;
   const worker = hasWorkers();
   const threads = simd && isolated && worker && hasSharedMemory();
   if (!threads) {
@@ -89,6 +101,20 @@ export function support(): Support {
   if (!worker) {
     missing.push({ feature: "worker", reason: how.worker });
   }
-  const choice = simd ? { build: relaxed ? ("relaxed" as const) : ("simd" as const), threads: threads ? defaultThreads() : 1 } : null;
-  return { simd, relaxed, threads, crossOriginIsolated: isolated, worker, cores: cores(), choice, missing };
+  const choice = simd
+    ? {
+        build: relaxed ? ("relaxed" as const) : ("simd" as const),
+        threads: threads ? defaultThreads() : 1,
+      }
+    : null;
+  return {
+    simd,
+    relaxed,
+    threads,
+    crossOriginIsolated: isolated,
+    worker,
+    cores: cores(),
+    choice,
+    missing,
+  };
 }

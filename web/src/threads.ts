@@ -1,5 +1,6 @@
-/* Threads of an engine: workers of the same file on the same memory. The engine gives each a stack and a TLS block; they then
-   stay in wasm until they are ended. A run never waits for one that is late: the pool hands work only to those that are there. */
+/* Threads of an engine: workers of the same file on the same memory. The engine gives each a stack
+   and a TLS block; they then stay in wasm until they are ended. A run never waits for one that is
+   late: the pool hands work only to those that are there. */
 import { startWorker, type Endpoint } from "./endpoint.ts";
 import { imports, type Exports, type Instance } from "./instance.ts";
 import type { FromEngine, HelperStart } from "./protocol.ts";
@@ -36,7 +37,14 @@ export class Helpers {
           },
           (why) => (this.failure ||= why),
         );
-        const start: HelperStart = { type: "helper", module, memory: instance.memory, index, stackTop, tls };
+        const start: HelperStart = {
+          type: "helper",
+          module,
+          memory: instance.memory,
+          index,
+          stackTop,
+          tls,
+        };
         helper.end.post(start);
         this.helpers.push(helper);
       } catch (error) {
@@ -53,7 +61,8 @@ export class Helpers {
     }
     if (missing()) {
       this.failure ||= `they were not ready after ${START_LIMIT_MS / 1000} seconds`;
-      // One that is up may be counted in the pool at this moment; only those that never got there may be ended.
+      // One that is up may be counted in the pool at this moment; only those that never got there
+      // may be ended.
       this.helpers.filter((helper) => !helper.up).forEach((helper) => helper.end.close());
       this.helpers = this.helpers.filter((helper) => helper.up);
     }
@@ -74,7 +83,8 @@ export async function help(start: HelperStart, parent: Endpoint): Promise<void> 
   if (exports.__stack_pointer === undefined || exports.__wasm_init_tls === undefined) {
     throw new Error("the module was built without threads");
   }
-  exports.__stack_pointer.value = start.stackTop; // before any other call: an instance begins on the engine's own stack
+  // Before any other call: an instance begins on the engine's own stack
+  exports.__stack_pointer.value = start.stackTop;
   exports.__wasm_init_tls(start.tls);
   parent.post({ type: "up" } satisfies FromEngine);
   exports.wf_thread_main(start.index);

@@ -1,14 +1,9 @@
-/* The public types: what load takes, what a model offers. Everything here goes into wasmformer.d.ts. */
+/* The public types: what load takes, what a model offers. Everything here goes into
+   wasmformer.d.ts. */
 
 /** Where a model comes from. A string is a URL; in Node it may also be a file path. */
 export type ModelSource =
-  | string
-  | URL
-  | Blob
-  | ArrayBuffer
-  | ArrayBufferView
-  | Response
-  | ReadableStream<Uint8Array>;
+  string | URL | Blob | ArrayBuffer | ArrayBufferView | Response | ReadableStream<Uint8Array>;
 
 /** Raw pixels, top to bottom, three (RGB) or four (RGBA, alpha ignored) bytes each. */
 export interface Pixels {
@@ -32,7 +27,10 @@ export type ImageInput =
   | Pixels;
 
 export interface Progress {
-  /** "download" repeats while bytes arrive; "compile" and "plan" are short; "ready" comes once, last. */
+  /**
+   * "download" repeats while bytes arrive; "compile" and "plan" are short; "ready" comes once,
+   * last.
+   */
   phase: "compile" | "download" | "plan" | "ready";
   /** Bytes of the model file so far. */
   loaded: number;
@@ -46,18 +44,30 @@ export interface LoadOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops the load; the promise rejects with an AbortError. */
   signal?: AbortSignal;
-  /** Threads that compute, this model's worker included. Default: as many as there are cores, at most 4. */
+  /**
+   * Threads that compute, this model's worker included. Default: as many as there are cores, at
+   * most 4.
+   */
   threads?: number;
   /** Default: "relaxed" where the browser has relaxed SIMD. */
   build?: "relaxed" | "simd";
-  /** false: compute on the calling thread, in slices. A URL: the worker file, where it is not beside the script. */
+  /**
+   * false: compute on the calling thread, in slices. A URL: the worker file, where it is not beside
+   * the script.
+   */
   worker?: boolean | string | URL;
   /** Used in place of the global fetch for a model given as URL. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   credentials?: RequestCredentials;
-  /** How rows meet 8-bit weights: quantized to int8 (default, fast) or kept as floats (closer to the float model). */
+  /**
+   * How rows meet 8-bit weights: quantized to int8 (default, fast) or kept as floats (closer to the
+   * float model).
+   */
   activations?: "int8" | "float";
-  /** Bytes that the engine may take. A model that needs more is refused before its weights are downloaded. */
+  /**
+   * Bytes that the engine may take. A model that needs more is refused before its weights are
+   * downloaded.
+   */
   memoryLimit?: number;
 }
 
@@ -108,7 +118,14 @@ export interface ModelInfo {
   multiplyAdds: number;
   input: { name: string; channels: number; height: number; width: number };
   /** How pictures become the input; absent when the file does not say. */
-  image?: { width: number; height: number; cropPct: number; resample: string; mean: number[]; std: number[] };
+  image?: {
+    width: number;
+    height: number;
+    cropPct: number;
+    resample: string;
+    mean: number[];
+    std: number[];
+  };
   labels: string[];
   taps: string[];
   metadata: Record<string, unknown>;
@@ -117,7 +134,10 @@ export interface ModelInfo {
   threads: number;
   /** Why this build and this number of threads, in sentences. */
   reason: string;
-  /** True when the engine runs in a worker, false when it runs in slices on the thread that called load. */
+  /**
+   * True when the engine runs in a worker, false when it runs in slices on the thread that called
+   * load.
+   */
   worker: boolean;
   /** How 8-bit products are computed here: by plain SIMD, or the relaxed dot as this CPU lowers it. */
   dot: "i16" | "u8s8" | "s8s8";
@@ -125,7 +145,15 @@ export interface ModelInfo {
    * Bytes. `peak` is the engine's whole memory now, which never shrinks; `heap` the highest use within it. `allocations` counts
    * how often the engine has asked for memory: a run that repeats asks for none.
    */
-  memory: { weights: number; activations: number; planned: number; maximum: number; peak: number; heap: number; allocations: number };
+  memory: {
+    weights: number;
+    activations: number;
+    planned: number;
+    maximum: number;
+    peak: number;
+    heap: number;
+    allocations: number;
+  };
   /** Milliseconds spent on starting. */
   ms: { compile: number; plan: number; load: number };
 }

@@ -1,4 +1,5 @@
-/* The worker file: an engine of its own, or a thread of another worker's engine, as its first message says. */
+/* The worker file: an engine of its own, or a thread of another worker's engine, as its first
+   message says. */
 import { parentEndpoint } from "./endpoint.ts";
 import { toWire } from "./errors.ts";
 import type { FromEngine, ToEngine } from "./protocol.ts";
@@ -10,7 +11,9 @@ const server = new Server(end, true);
 end.listen(
   (message: ToEngine) => {
     if (message.type === "helper") {
-      help(message, end).catch((error: unknown) => end.post({ type: "refused", error: toWire(error) } satisfies FromEngine));
+      help(message, end).catch((error: unknown) =>
+        end.post({ type: "refused", error: toWire(error) } satisfies FromEngine),
+      );
     } else {
       server.receive(message);
     }

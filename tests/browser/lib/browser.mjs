@@ -6,8 +6,15 @@ import { createRequire } from "node:module";
 import { delimiter, extname, join, normalize } from "node:path";
 import { root } from "../../web/lib/web.mjs";
 
-const isolation = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp", "cross-origin-resource-policy": "same-origin" };
-const strict = { "content-security-policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' blob: data:" };
+const isolation = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+  "cross-origin-resource-policy": "same-origin",
+};
+const strict = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' blob: data:",
+};
 const forbids = { "content-security-policy": "script-src 'self'" };
 const cdn = { "access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin" };
 
@@ -22,7 +29,14 @@ export const modes = {
   "wrong-type": {},
 };
 
-const types = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".png": "image/png", ".jpg": "image/jpeg" };
+const types = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+};
 
 const page = (head) => `<!doctype html><meta charset="utf-8"><title>test</title>${head}`;
 
@@ -36,24 +50,46 @@ export async function serve(extra = () => undefined) {
     const [, mode, ...rest] = url.pathname.split("/");
     const path = rest.join("/");
     const answer = (body, status = 200, headers = {}) => {
-      response.writeHead(status, { "content-type": types[extname(path)] ?? "application/octet-stream", "cache-control": "no-store", ...modes[mode], ...headers });
+      response.writeHead(status, {
+        "content-type": types[extname(path)] ?? "application/octet-stream",
+        "cache-control": "no-store",
+        ...modes[mode],
+        ...headers,
+      });
       response.end(body);
     };
     const special = extra(path, request, mode);
     if (special !== undefined) return answer(special.body, special.status, special.headers);
     if (path === "classic.html") {
       const script = url.searchParams.get("script") ?? "wasmformer.js";
-      return answer(page(`<script src="${script}" ${url.searchParams.has("script") ? 'crossorigin="anonymous"' : ""}></script>`));
+      return answer(
+        page(
+          `<script src="${script}" ${url.searchParams.has("script") ? 'crossorigin="anonymous"' : ""}></script>`,
+        ),
+      );
     }
-    if (path === "module.html") return answer(page(`<script type="module" src="module-page.mjs"></script>`));
-    if (path === "module-page.mjs") return answer(`import wasmformer, * as all from "./wasmformer.mjs"; globalThis.wasmformer = Object.assign(wasmformer, all);`);
+    if (path === "module.html")
+      return answer(page(`<script type="module" src="module-page.mjs"></script>`));
+    if (path === "module-page.mjs")
+      return answer(
+        `import wasmformer, * as all from "./wasmformer.mjs"; globalThis.wasmformer = Object.assign(wasmformer, all);`,
+      );
     const file = join(root, "web/dist", normalize(`/${path}`));
-    if (!(mode in modes) || !existsSync(file)) return answer("not found", 404, { "content-type": "text/plain" });
-    answer(readFileSync(file), 200, mode === "wrong-type" && path.endsWith(".wasm") ? { "content-type": "text/plain" } : {});
+    if (!(mode in modes) || !existsSync(file))
+      return answer("not found", 404, { "content-type": "text/plain" });
+    answer(
+      readFileSync(file),
+      200,
+      mode === "wrong-type" && path.endsWith(".wasm") ? { "content-type": "text/plain" } : {},
+    );
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
-  return { base: `http://127.0.0.1:${port}`, other: `http://localhost:${port}`, close: () => (server.closeAllConnections(), server.close()) };
+  return {
+    base: `http://127.0.0.1:${port}`,
+    other: `http://localhost:${port}`,
+    close: () => (server.closeAllConnections(), server.close()),
+  };
 }
 
 function chromiumPath() {
@@ -68,7 +104,15 @@ function chromiumPath() {
 
 export async function launch() {
   const { chromium } = createRequire(join(root, "web/package.json"))("playwright-core");
-  const args = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader"];
+  const args = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-swiftshader",
+  ];
   return chromium.launch({ executablePath: chromiumPath(), headless: true, args });
 }
 
@@ -78,7 +122,11 @@ export async function openPage(browser, address) {
   const page = await context.newPage();
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(String(error)));
-  page.on("console", (message) => /Content.Security.Policy/i.test(message.text()) && page.faults.push(message.text()));
+  page.on(
+    "console",
+    (message) =>
+      /Content.Security.Policy/i.test(message.text()) && page.faults.push(message.text()),
+  );
   await page.goto(address);
   await page.waitForFunction(() => globalThis.wasmformer !== undefined);
   return page;

@@ -2,7 +2,15 @@
 // comparisons.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { data, native, must, readTensors, relativeL2, root, workFolder } from "../../golden/lib.mjs";
+import {
+  data,
+  native,
+  must,
+  readTensors,
+  relativeL2,
+  root,
+  workFolder,
+} from "../../golden/lib.mjs";
 
 export { attempt, check, finish, relativeL2, root, sameBits } from "../../golden/lib.mjs";
 export { workFolder };
@@ -16,7 +24,20 @@ export function tinyModel(type = "f32") {
   if (!existsSync(out)) {
     const golden = join(data, "poolformer_tiny");
     const more = type === "f32" ? [] : ["--max-loss", "1"];
-    must(native(["convert", `${golden}.safetensors`, "--config", `${golden}.json`, "--type", type, "-o", out, ...more]), "convert");
+    must(
+      native([
+        "convert",
+        `${golden}.safetensors`,
+        "--config",
+        `${golden}.json`,
+        "--type",
+        type,
+        "-o",
+        out,
+        ...more,
+      ]),
+      "convert",
+    );
   }
   return out;
 }
@@ -25,7 +46,8 @@ export function tinyModel(type = "f32") {
 export function golden(name = "poolformer_tiny") {
   const io = readTensors(join(data, `${name}.io.safetensors`));
   const facts = JSON.parse(readFileSync(join(data, `${name}.json`), "utf8"));
-  const rule = (output, recorded) => Math.max(5e-6, 5 * (facts.fp32_vs_fp64?.[output]?.rel_l2 ?? recorded ?? 0));
+  const rule = (output, recorded) =>
+    Math.max(5e-6, 5 * (facts.fp32_vs_fp64?.[output]?.rel_l2 ?? recorded ?? 0));
   return {
     input: io.get("input"),
     output: io.get("output_f64") ?? io.get("output"),
