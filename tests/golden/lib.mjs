@@ -1,7 +1,7 @@
 // Helpers of the golden and CLI tests; not a test. Safetensors in JavaScript, relative L2, and one way to start the command line
 // natively, under node:wasi (in this process: the module is compiled once) and under wasmtime.
 import {spawnSync} from 'node:child_process';
-import {closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync} from 'node:fs';
+import {closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -23,7 +23,11 @@ export const tools = {
 /** A folder for this test's files: the runner's, or a fresh one. */
 export function workFolder() {
     const folder = process.env.WF_TEST_TMP;
-    if (!folder) return mkdtempSync(join(tmpdir(), 'wasmformer-'));
+    if (!folder) {
+        const fresh = mkdtempSync(join(tmpdir(), 'wasmformer-'));
+        process.on('exit', () => rmSync(fresh, {recursive: true, force: true}));
+        return fresh;
+    }
     mkdirSync(folder, {recursive: true});
     return folder;
 }

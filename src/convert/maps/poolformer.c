@@ -120,7 +120,8 @@ static void scan_others(wf_mapping *m, details *d) {
 }
 
 static bool recognise(wf_mapping *m, details *d) {
-    if (has(m, "patch_embed.proj", ".weight") && has(m, "network.0.0.mlp.fc1", ".weight")) {
+    bool position_first = has(m, "network.0", ".pos_embed") && has(m, "network.1.0.mlp.fc1", ".weight");
+    if (has(m, "patch_embed.proj", ".weight") && (position_first || has(m, "network.0.0.mlp.fc1", ".weight"))) {
         d->lib = SAIL;
         scan_sail(m, d);
     } else if (has(m, "stem.conv", ".weight") && has(m, "stages.0.blocks.0.mlp.fc1", ".weight")) {
