@@ -40,8 +40,14 @@ export async function* ofBlob(blob: Blob, name: string): AsyncGenerator<Uint8Arr
   }
 }
 
-export async function* ofStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
+/** The stream is locked at once: Node cancels an untouched body when its Response is collected. */
+export function ofStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  return read(stream.getReader());
+}
+
+async function* read(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   try {
     for (;;) {
       const { done, value } = await reader.read();
