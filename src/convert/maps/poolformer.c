@@ -475,20 +475,47 @@ static void check_left_over(wf_mapping *m, const details *d) {
     }
 }
 
-/* 224, unless a position table or a spatial-FC matrix says what the picture must have been: grid × all strides before it. */
-static uint32_t bound_size(wf_mapping *m, const details *d) {
-    uint32_t stride = d->stem.stride, size = 224;
-    for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
-        stride *= d->down[s] ? d->downsample.stride : 1;
-        uint32_t grid = d->position_h[s];
+/* Whether a square picture gives every position table and spatial-FC matrix the grid that it was made for. */
+static bool side_fits(wf_mapping *m, const details *d, uint32_t side) {
+    uint32_t n = side;
+    for (uint32_t s = 0; s < d->stages; s++) {
+        for (int part = s == 0 ? 0 : 1; part < (d->down[s] ? 2 : 1); part++) {
+            const conv_geometry *g = part == 0 ? &d->stem : &d->downsample;
+            if (n + 2 * g->pad < g->kernel || g->stride == 0) {
+                return false;
+            }
+            n = (n + 2 * g->pad - g->kernel) / g->stride + 1;
+        }
+        if (d->position_h[s] != 0 && (d->position_h[s] != n || d->position_w[s] != n)) {
+            return false;
+        }
         if (strcmp(d->mixer[s], "spatial_fc") == 0) {
-            const wf_source_tensor *fc = wf_map_find(m, wf_map_format(m, "%s.token_mixer.fc.weight", block_prefix(m, d, s, 0)));
-            for (grid = 1; fc != NULL && (uint64_t)(grid + 1) * (grid + 1) <= fc->dims[0] && grid < 4096; grid++) {
+            const wf_source_tensor *fc =
+                wf_map_find(m, wf_map_format(m, "%s.token_mixer.fc.weight", block_prefix(m, d, s, 0)));
+            if (fc == NULL || fc->dims[0] != (uint64_t)n * n) {
+                return false;
             }
         }
-        size = grid != 0 && grid < 4096 ? grid * stride : size;
     }
-    return size;
+    return true;
+}
+
+/* 224, unless position tables or spatial-FC matrices say what the picture must have been. Several sides may lead to one grid:
+   a multiple of all strides comes first. */
+static uint32_t bound_size(wf_mapping *m, const details *d) {
+    uint32_t stride = d->stem.stride;
+    for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
+        stride *= d->down[s] ? d->downsample.stride : 1;
+    }
+    for (int any = 0; any < 2 && m->grid_bound && m->status == WF_OK && stride != 0; any++) {
+        uint32_t step = any ? 1 : stride;
+        for (uint32_t side = step; side <= 4096; side += step) {
+            if (side_fits(m, d, side)) {
+                return side;
+            }
+        }
+    }
+    return 224;
 }
 
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err);
