@@ -102,7 +102,8 @@ function chromiumPath() {
   throw new Error("no Chromium on PATH; install it, or name it in WASMFORMER_CHROMIUM");
 }
 
-export async function launch() {
+/** Headless Chromium; `more` are further command-line flags. */
+export async function launch(more = []) {
   const { chromium } = createRequire(join(root, "web/package.json"))("playwright-core");
   const args = [
     "--no-sandbox",
@@ -112,6 +113,7 @@ export async function launch() {
     "--disable-component-update",
     "--disable-sync",
     "--enable-unsafe-swiftshader",
+    ...more,
   ];
   return chromium.launch({ executablePath: chromiumPath(), headless: true, args });
 }
