@@ -59,14 +59,15 @@
   function showResults(classes, ms) {
     $("results").replaceChildren(
       ...classes.map(({ label, score }) => {
-        const item = document.createElement("li"), meter = document.createElement("meter");
+        const item = document.createElement("li"), bar = document.createElement("span");
         const name = document.createElement("span"), value = document.createElement("span");
-        meter.value = score;
-        meter.textContent = `${(100 * score).toFixed(1)} %`;
+        bar.className = "fill";
+        bar.style.width = `${100 * score}%`;
+        name.className = "label";
         name.textContent = label;
         value.textContent = `${(100 * score).toFixed(1)} %`;
         value.className = "score";
-        item.append(meter, name, value);
+        item.append(bar, name, value);
         return item;
       }),
     );

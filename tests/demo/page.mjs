@@ -25,7 +25,7 @@ function serve(...options) {
 
 const answered = (page, n) => page.waitForFunction((count) => Number(document.body.dataset.answers ?? 0) >= count, n, { timeout: 60000 });
 const answers = (page) => page.evaluate(() => Number(document.body.dataset.answers ?? 0));
-const results = (page) => page.$$eval("#results li", (items) => items.map((li) => [li.querySelector("span").textContent, parseFloat(li.querySelector(".score").textContent)]));
+const results = (page) => page.$$eval("#results li", (items) => items.map((li) => [li.querySelector(".label").textContent, parseFloat(li.querySelector(".score").textContent)]));
 
 async function withDemo(browser, address, options, body) {
   const context = await browser.newContext(options);
