@@ -563,6 +563,9 @@ wf_status wf_map_poolformer(wf_mapping *m, bool *known) {
     m->architecture = pools ? "poolformer" : "wf.metaformer";
     wf_map_image_defaults(m, bound_size(m, d), d->width[0] == 96 ? 0.95f : 0.9f);
     m->golden_size = m->grid_bound ? 0 : d->features ? 32 : 64;
+    while (m->golden_size != 0 && m->golden_size < 1024 && m->status == WF_OK && !side_fits(m, d, m->golden_size)) {
+        m->golden_size *= 2; /* strides without padding can leave less than a kernel of a small picture */
+    }
     return m->status;
 }
 
