@@ -3,7 +3,7 @@
 import {spawnSync} from 'node:child_process';
 import {closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join, relative} from 'node:path';
+import {dirname, join, relative, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 process.removeAllListeners('warning'); // "WASI is an experimental feature"
@@ -20,15 +20,16 @@ export const tools = {
     relaxed: process.env.WF_WASI_RELAXED ?? join(root, 'build/wasi/wasmformer-relaxed.wasm'),
 };
 
-/** A folder for this test's files: the runner's, or a fresh one. */
+let folder;
+/** The folder for this test's files: the runner's, or a fresh one that is removed at the end. */
 export function workFolder() {
-    const folder = process.env.WF_TEST_TMP;
-    if (!folder) {
-        const fresh = mkdtempSync(join(tmpdir(), 'wasmformer-'));
-        process.on('exit', () => rmSync(fresh, {recursive: true, force: true}));
-        return fresh;
+    if (!folder && process.env.WF_TEST_TMP) {
+        folder = resolve(process.env.WF_TEST_TMP);
+        mkdirSync(folder, {recursive: true});
+    } else if (!folder) {
+        folder = mkdtempSync(join(tmpdir(), 'wasmformer-'));
+        process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
     }
-    mkdirSync(folder, {recursive: true});
     return folder;
 }
 
@@ -66,7 +67,7 @@ const modules = new Map();
 const preopens = (folders) => Object.fromEntries(folders.map((f) => [f, f]));
 
 /** The same under node:wasi; `folders` are what the program may see (host and guest names are the same). */
-export function wasi(args, {build = 'wasi', folders = [root, workRoot()], scratch = workRoot()} = {}) {
+export function wasi(args, {build = 'wasi', folders = [root, workFolder()], scratch = workFolder()} = {}) {
     if (!modules.has(build)) modules.set(build, new WebAssembly.Module(readFileSync(tools[build])));
     const paths = ['out', 'err'].map((n) => join(scratch, `wasi-${process.pid}.${n}`));
     const fds = paths.map((p) => openSync(p, 'w'));
@@ -89,13 +90,8 @@ export function wasi(args, {build = 'wasi', folders = [root, workRoot()], scratc
     return {code, out: readFileSync(paths[0], 'utf8'), err: readFileSync(paths[1], 'utf8')};
 }
 
-let shared;
-function workRoot() {
-    return (shared ??= workFolder());
-}
-
 /** Python with the wasmtime package, or null: then the caller says so. */
-export function wasmtime(args, {build = 'wasi', folders = [root, workRoot()]} = {}) {
+export function wasmtime(args, {build = 'wasi', folders = [root, workFolder()]} = {}) {
     const python = process.env.WASMFORMER_PYTHON ?? 'python3';
     const dirs = folders.flatMap((f) => ['--dir', f]);
     const r = spawnSync(python, [join(root, 'tests/wasi/wasmtime_run.py'), ...dirs, tools[build], ...args], {
