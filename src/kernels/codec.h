@@ -12,7 +12,8 @@ enum { WF_PANEL = 8 };
 
 /* C[i, j] = residual[i, j] + scale[j] · act(Σ_k A[i, k] · W[j, k] + bias[j]); absent parts are NULL.
    Only j in [n0, n1) are written (n0 a multiple of 8); when n1 == w->n the zero lanes up to ldc are written too. Σ runs over
-   k = 0, 1, … in this order for every i, whatever m is: a row's result does not depend on its neighbours. */
+   k = 0, 1, … in this order for every i, whatever m is: a row's result does not depend on its neighbours. Partial sums wait
+   in C between blocks of k, so C overlaps neither A nor the residual. */
 typedef struct wf_gemm {
     const float *a; /* [m, lda]: rows padded with zeros to at least k rounded up to 32 */
     uint32_t m, lda;

@@ -20,10 +20,13 @@ static float largest(const float *x, uint32_t k) {
     return wf_quantize_largest(lanes, 4);
 }
 
+/* 1.5 · 2²³: its bits are those of the sum for an integer of 0. */
+static const float round_table[] = {12582912.0f};
+
 /* Not wf_madd: the integers must be those of every other build. */
 WF_INLINE v128_t nearest(const float *x, v128_t inverse) {
-    v128_t shifted = wasm_f32x4_add(wasm_f32x4_mul(wasm_v128_load(x), inverse), wasm_f32x4_splat(12582912.0f));
-    return wasm_i32x4_sub(shifted, wasm_i32x4_splat(0x4b400000));
+    v128_t round = wf_f32x4_at(wf_table(round_table), 0);
+    return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_mul(wasm_v128_load(x), inverse), round), round);
 }
 
 WF_INLINE v128_t swap_middle(v128_t v) { return wasm_i32x4_shuffle(v, v, 0, 2, 1, 3); }
