@@ -1,5 +1,6 @@
-# Cross-compilation with the emcc that emsdk_env.sh puts on PATH. Emscripten's own toolchain file would do as well; this
-# one skips its feature tests, which cost half a minute on a cold machine and tell us nothing.
+# Cross-compilation with the emcc that emsdk_env.sh puts on PATH. Emscripten's own toolchain file would do as well; this one
+# skips its feature tests, and asks emcc once how it calls clang, to compile with clang itself: emcc is a Python program
+# whose start costs more than most of our files. It links, and it compiles where it does not answer.
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR wasm32)
 find_program(WF_EMCC emcc REQUIRED)
@@ -11,3 +12,16 @@ set(CMAKE_RANLIB :)
 set(CMAKE_EXECUTABLE_SUFFIX .wasm)
 set(CMAKE_EXECUTABLE_SUFFIX_C .wasm)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+
+if(NOT DEFINED WF_EM_CLANG)
+    execute_process(COMMAND ${WF_EMCC} --cflags OUTPUT_VARIABLE cflags RESULT_VARIABLE failed ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+    execute_process(COMMAND ${WF_EMCC} -print-prog-name=clang OUTPUT_VARIABLE clang ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+    if(NOT failed AND cflags MATCHES "--sysroot" AND EXISTS "${clang}")
+        set(WF_EM_CLANG "${clang} ${cflags}" CACHE STRING "how emcc calls clang")
+    else()
+        set(WF_EM_CLANG "" CACHE STRING "how emcc calls clang")
+    endif()
+endif()
+if(WF_EM_CLANG)
+    set(CMAKE_C_COMPILE_OBJECT "${WF_EM_CLANG} <DEFINES> <INCLUDES> <FLAGS> -o <OBJECT> -c <SOURCE>")
+endif()
