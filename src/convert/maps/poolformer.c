@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "convert/mapping.h"
+#include "convert/maps/pyramid.h"
 
 enum { MAX_STAGES = 8, MAX_BLOCKS = 256, MAX_ENTRIES = 32 };
 
@@ -475,47 +476,18 @@ static void check_left_over(wf_mapping *m, const details *d) {
     }
 }
 
-/* Whether a square picture gives every position table and spatial-FC matrix the grid that it was made for. */
-static bool side_fits(wf_mapping *m, const details *d, uint32_t side) {
-    uint32_t n = side;
-    for (uint32_t s = 0; s < d->stages; s++) {
-        for (int part = s == 0 ? 0 : 1; part < (d->down[s] ? 2 : 1); part++) {
-            const conv_geometry *g = part == 0 ? &d->stem : &d->downsample;
-            if (n + 2 * g->pad < g->kernel || g->stride == 0) {
-                return false;
-            }
-            n = (n + 2 * g->pad - g->kernel) / g->stride + 1;
-        }
-        if (d->position_h[s] != 0 && (d->position_h[s] != n || d->position_w[s] != n)) {
-            return false;
-        }
-        if (strcmp(d->mixer[s], "spatial_fc") == 0) {
-            const wf_source_tensor *fc =
-                wf_map_find(m, wf_map_format(m, "%s.token_mixer.fc.weight", block_prefix(m, d, s, 0)));
-            if (fc == NULL || fc->dims[0] != (uint64_t)n * n) {
-                return false;
-            }
-        }
+/* The convolutions in order, and the grids that position tables and spatial-FC matrices are bound to. */
+static wf_pyramid pyramid_of(wf_mapping *m, const details *d) {
+    wf_pyramid p = {1, {{d->stem.kernel, d->stem.stride, d->stem.pad, 0, 0, 0}}};
+    for (uint32_t s = 0; s < d->stages && p.count < WF_PYRAMID_STEPS; s++) {
+        const conv_geometry *g = &d->downsample;
+        const wf_source_tensor *fc = strcmp(d->mixer[s], "spatial_fc") != 0
+                                         ? NULL
+                                         : wf_map_find(m, wf_map_format(m, "%s.token_mixer.fc.weight", block_prefix(m, d, s, 0)));
+        p.steps[p.count++] = (wf_pyramid_step){d->down[s] ? g->kernel : 0, g->stride, g->pad, d->position_h[s], d->position_w[s],
+                                               fc != NULL ? fc->dims[0] : 0};
     }
-    return true;
-}
-
-/* 224, unless position tables or spatial-FC matrices say what the picture must have been. Several sides may lead to one grid:
-   a multiple of all strides comes first. */
-static uint32_t bound_size(wf_mapping *m, const details *d) {
-    uint32_t stride = d->stem.stride;
-    for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
-        stride *= d->down[s] ? d->downsample.stride : 1;
-    }
-    for (int any = 0; any < 2 && m->grid_bound && m->status == WF_OK && stride != 0; any++) {
-        uint32_t step = any ? 1 : stride;
-        for (uint32_t side = step; side <= 4096; side += step) {
-            if (side_fits(m, d, side)) {
-                return side;
-            }
-        }
-    }
-    return 224;
+    return p;
 }
 
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err);
@@ -561,9 +533,14 @@ wf_status wf_map_poolformer(wf_mapping *m, bool *known) {
         pools = pools && strcmp(d->mixer[s], "pool") == 0;
     }
     m->architecture = pools ? "poolformer" : "wf.metaformer";
-    wf_map_image_defaults(m, bound_size(m, d), d->width[0] == 96 ? 0.95f : 0.9f);
+    if (m->status != WF_OK) {
+        return m->status;
+    }
+    wf_pyramid pyramid = pyramid_of(m, d);
+    uint32_t bound = m->grid_bound ? wf_pyramid_side(&pyramid) : 0;
+    wf_map_image_defaults(m, bound != 0 ? bound : 224, d->width[0] == 96 ? 0.95f : 0.9f);
     m->golden_size = m->grid_bound ? 0 : d->features ? 32 : 64;
-    while (m->golden_size != 0 && m->golden_size < 1024 && m->status == WF_OK && !side_fits(m, d, m->golden_size)) {
+    while (m->golden_size != 0 && m->golden_size < 1024 && !wf_pyramid_fits(&pyramid, m->golden_size)) {
         m->golden_size *= 2; /* strides without padding can leave less than a kernel of a small picture */
     }
     return m->status;
