@@ -51,8 +51,8 @@ v128_t wf_simd_dot_emulated(v128_t w, v128_t x, v128_t acc);
 
 #endif
 
-/* Constants come from tables, through a pointer that the compiler cannot see through, one load32_splat each: V8 builds a
-   v128.const anew at every use, out of two 64-bit immediates, which costs GELU and exp more than half their speed. */
+/* Constants come from tables, through a pointer that the compiler cannot see through, one load32_splat each: a v128.const
+   is dear in V8 and cost GELU and exp half their speed (kernels/simd128/README.md). */
 WF_INLINE const void *wf_table(const void *table) {
     __asm__("" : "+r"(table));
     return table;
