@@ -160,20 +160,6 @@ static wf_status plan_recommended(wf_model *m, wf_error *err) {
     return wf_loader_prepare(m, err);
 }
 
-/* Stored elements without the zeros that pad rows to a block (wf.k: the logical row length of each tensor, 0 = not padded). */
-static uint64_t count_parameters(const wf_gguf *gguf) {
-    const wf_gguf_kv *k = wf_gguf_find(gguf, "wf.k");
-    bool padded = k != NULL && k->type == WF_GGUF_ARRAY && k->count == gguf->tensor_count;
-    uint64_t sum = 0;
-    for (uint64_t i = 0; i < gguf->tensor_count; i++) {
-        const uint64_t *d = gguf->tensors[i].dims;
-        uint64_t logical = 0;
-        bool shorter = padded && wf_gguf_item_u64(k, i, &logical) && logical != 0 && logical < d[0];
-        sum += (shorter ? logical : d[0]) * d[1] * d[2] * d[3];
-    }
-    return sum;
-}
-
 static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err) {
     m->gguf = gguf;
     m->weights.find = find_stored;
@@ -188,7 +174,7 @@ static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err)
         return wf_fail(err, WF_E_UNSUPPORTED, "general.architecture", -1,
                        "%s holds a model of architecture \"%s\"; this version runs %s", m->file_name, name, wf_arch_list());
     }
-    m->parameters = count_parameters(gguf);
+    m->parameters = wf_gguf_parameters(gguf);
     WF_TRY(m->arch->configure(gguf, &m->arena, &m->config, &m->input, err));
     WF_TRY(read_image(m, err));
     WF_TRY(read_taps(m, err));
