@@ -4,7 +4,8 @@
 import { ofBlob, ofBytes, ofStream, type ByteSource } from "./bytes.ts";
 import { connect, type Connection } from "./connect.ts";
 import { abortReason, fail, fromWire, toWire } from "./errors.ts";
-import { openResponse, openUrl } from "./http.ts";
+import { defaults, openUrl } from "./download.ts";
+import { openResponse } from "./http.ts";
 import { LoadedModel } from "./model.ts";
 import { builtin, inNode } from "./node.ts";
 import { absolute } from "./place.ts";
@@ -27,7 +28,7 @@ function piped(source: ByteSource): Source {
 // Two letters at least: C: is a drive
 const isAddress = (text: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(text);
 
-function ofAddress(source: string | URL, options: LoadOptions): Source {
+function ofAddress(source: string | URL, options: LoadOptions, life: AbortSignal): Source {
   if (inNode() && (typeof source === "string" ? !isAddress(source) : source.protocol === "file:")) {
     return {
       wire: {
@@ -37,24 +38,26 @@ function ofAddress(source: string | URL, options: LoadOptions): Source {
     };
   }
   const url = absolute(source);
-  const { fetch: own, credentials } = options;
+  const {
+    fetch: own,
+    credentials,
+    timeout = defaults.timeout,
+    retries = defaults.retries,
+  } = options;
   const init: RequestInit = credentials !== undefined ? { credentials } : {};
   if (own === undefined) {
-    return { wire: { kind: "url", url, ...init } };
+    const asked = credentials !== undefined ? { credentials } : {};
+    return { wire: { kind: "url", url, timeout, retries, ...asked } };
   }
   return {
     wire: { kind: "pipe", name: url, total: 0, exact: false },
-    open: () =>
-      openUrl(url, own, {
-        ...init,
-        ...(options.signal !== undefined && { signal: options.signal }),
-      }),
+    open: () => openUrl(url, { get: own, init, timeout, retries, signal: life }),
   };
 }
 
-function sortOut(source: ModelSource, options: LoadOptions): Source {
+function sortOut(source: ModelSource, options: LoadOptions, life: AbortSignal): Source {
   if (typeof source === "string" || source instanceof URL) {
-    return ofAddress(source, options);
+    return ofAddress(source, options, life);
   }
   if (typeof Blob === "function" && source instanceof Blob) {
     const name = (source as File).name ?? "the model file";
@@ -163,6 +166,17 @@ export async function load(
       `activations must be "int8" or "float", not ${JSON.stringify(activations)}`,
     );
   }
+  const { timeout = defaults.timeout, retries = defaults.retries } = options;
+  if (!(timeout > 0 && timeout < 2 ** 31)) {
+    throw fail("ARGUMENT", "timeout", `timeout must be milliseconds above 0, not ${timeout}`);
+  }
+  if (!Number.isInteger(retries) || retries < 0) {
+    throw fail(
+      "ARGUMENT",
+      "retries",
+      `retries must be a whole number of at least 0, not ${retries}`,
+    );
+  }
   const workerUrl = typeof worker === "boolean" ? defaultWorker : String(worker);
   if (workerUrl === undefined) {
     throw fail(
@@ -176,7 +190,8 @@ export async function load(
     inNode() && !isAddress(workerUrl)
       ? builtin("node:url").pathToFileURL(workerUrl).href
       : absolute(workerUrl);
-  const sorted = sortOut(source, options);
+  const life = new AbortController(); // of what is read on this thread
+  const sorted = sortOut(source, options, life.signal);
   const connection = await connect(url, worker !== false);
   const wire: WireOptions = {
     workerUrl: url,
@@ -221,5 +236,6 @@ export async function load(
     throw error;
   } finally {
     credits.stop();
+    life.abort();
   }
 }

@@ -5,7 +5,7 @@ import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Engine } from "./engine.ts";
 import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
-import { openUrl } from "./http.ts";
+import { openUrl } from "./download.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
 import type { Stop } from "./session.ts";
 
@@ -50,6 +50,8 @@ export class Server {
   private pipe: Pipe | undefined;
   private readonly stops = new Map<number, Stop>();
   private readonly loading: Stop = { stopped: false };
+  /** Ends requests and waits; where there is a worker, its end ends them too. */
+  private readonly life = new AbortController();
 
   constructor(
     private readonly end: Endpoint,
@@ -91,6 +93,7 @@ export class Server {
    */
   close(): void {
     this.loading.stopped = true;
+    this.life.abort();
     this.stops.forEach((stop) => (stop.stopped = true));
     this.pipe?.push(abortError());
     this.engine?.close();
@@ -121,11 +124,13 @@ export class Server {
   private async bytes(source: WireSource): Promise<ByteSource> {
     switch (source.kind) {
       case "url":
-        return openUrl(
-          source.url,
-          fetch,
-          source.credentials !== undefined ? { credentials: source.credentials } : {},
-        );
+        return openUrl(source.url, {
+          get: fetch,
+          init: source.credentials !== undefined ? { credentials: source.credentials } : {},
+          timeout: source.timeout,
+          retries: source.retries,
+          signal: this.life.signal,
+        });
       case "file":
         return openFile(source.path);
       case "blob":

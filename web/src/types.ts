@@ -59,6 +59,13 @@ export interface LoadOptions {
   /** Used in place of the global fetch for a model given as URL. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   credentials?: RequestCredentials;
+  /** Milliseconds without a byte after which a connection counts as broken. Default 30 000. */
+  timeout?: number;
+  /**
+   * How often in a row a broken download is taken up again (with growing waits) before load gives
+   * up. Default 5.
+   */
+  retries?: number;
   /**
    * How rows meet 8-bit weights: quantized to int8 (default, fast) or kept as floats (closer to the
    * float model).
