@@ -3,6 +3,7 @@
    has been consumed. */
 import { fail } from "./errors.ts";
 import { builtin } from "./node.ts";
+import type { CacheUse } from "./types.ts";
 
 export const CHUNK = 256 << 10;
 
@@ -14,6 +15,10 @@ export interface ByteSource {
   /** Whether `total` is certain (a file), not a header's claim. */
   exact: boolean;
   chunks: AsyncIterable<Uint8Array>;
+  /** What the browser's cache had to do with it; final when the last chunk is out. */
+  cache?: CacheUse;
+  /** The bytes came, but are not a model: nothing should be kept of them. */
+  refuse?: () => Promise<void>;
 }
 
 export async function* ofBytes(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -45,9 +50,7 @@ export function ofStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
   return read(stream.getReader());
 }
 
-async function* read(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+async function* read(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     for (;;) {
       const { done, value } = await reader.read();

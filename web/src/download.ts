@@ -50,6 +50,8 @@ export class Download {
   loaded = 0;
   /** How often it was taken up again. */
   resumed = 0;
+  /** Whether the server lets a copy be kept, and has said of which version it is. */
+  keepable = false;
   private ranges = true;
   private readonly sum = new Sum();
   private response: Response | undefined;
@@ -118,7 +120,20 @@ export class Download {
     } else {
       this.resumed++;
     }
+    this.keepable =
+      validator(this.version) !== "" &&
+      !/no-store/i.test(response.headers.get("cache-control") ?? "");
     this.response = response;
+  }
+
+  /** Whether a part of it can be completed later. */
+  get resumable(): boolean {
+    return this.ranges;
+  }
+
+  /** For an answer whose bytes nobody wants. */
+  cancel(): void {
+    this.control.abort();
   }
 
   private ask(): Promise<Response> {
@@ -277,7 +292,11 @@ export class Download {
   }
 }
 
+export function sourceOf(download: Download): ByteSource {
+  const { url, version } = download;
+  return { name: url, total: version.total, exact: false, chunks: download.chunks() };
+}
+
 export async function openUrl(url: string, options: DownloadOptions): Promise<ByteSource> {
-  const download = await Download.open(url, options);
-  return { name: url, total: download.version.total, exact: false, chunks: download.chunks() };
+  return sourceOf(await Download.open(url, options));
 }

@@ -12,7 +12,7 @@ import { moduleFacts } from "./place.ts";
 import type { Call, CallResult, WireOptions } from "./protocol.ts";
 import { Runner, type Stop } from "./session.ts";
 import { Helpers } from "./threads.ts";
-import type { ModelInfo, Progress } from "./types.ts";
+import type { CacheUse, ModelInfo, Progress } from "./types.ts";
 
 const SIMD_BACKEND = 0;
 const DOTS = ["i16", "u8s8", "s8s8"] as const;
@@ -22,7 +22,7 @@ const PROGRESS_MS = 50;
 
 type Described = Omit<
   ModelInfo,
-  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "ms"
+  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "cache" | "ms"
 > & {
   weightBytes: number;
   activationBytes: number;
@@ -93,7 +93,7 @@ export class Engine {
     this.runner = new Runner(this.engine, plan.described, this.slice);
     this.ms.load = performance.now() - this.began;
     this.report({ phase: "ready", loaded: this.loaded, total: this.loaded });
-    return this.info(plan, choice, threads);
+    return this.info(plan, choice, threads, source.cache);
   }
 
   private get engine(): Instance {
@@ -240,7 +240,12 @@ export class Engine {
     return threads;
   }
 
-  private info(plan: Plan, choice: Choice, threads: number): ModelInfo {
+  private info(
+    plan: Plan,
+    choice: Choice,
+    threads: number,
+    cache: CacheUse = { use: "none", note: "" },
+  ): ModelInfo {
     const { weightBytes, activationBytes, ...described } = plan.described;
     const { exports } = this.engine;
     return {
@@ -257,6 +262,7 @@ export class Engine {
         maximum: plan.made.maximum,
         ...this.memory(),
       },
+      cache,
       ms: this.ms,
     };
   }

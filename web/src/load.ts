@@ -47,7 +47,14 @@ function ofAddress(source: string | URL, options: LoadOptions, life: AbortSignal
   const init: RequestInit = credentials !== undefined ? { credentials } : {};
   if (own === undefined) {
     const asked = credentials !== undefined ? { credentials } : {};
-    return { wire: { kind: "url", url, timeout, retries, ...asked } };
+    const keeps = options.cache ?? true;
+    const cache =
+      keeps === false || inNode() || !/^https?:/.test(url)
+        ? "none"
+        : keeps !== true && keeps.evict
+          ? "evict"
+          : "keep";
+    return { wire: { kind: "url", url, timeout, retries, cache, ...asked } };
   }
   return {
     wire: { kind: "pipe", name: url, total: 0, exact: false },

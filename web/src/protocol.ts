@@ -5,7 +5,14 @@ import type { ClassScore, ModelInfo, Progress, Tensor } from "./types.ts";
 
 /** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
 export type WireSource =
-  | { kind: "url"; url: string; credentials?: RequestCredentials; timeout: number; retries: number }
+  | {
+      kind: "url";
+      url: string;
+      credentials?: RequestCredentials;
+      timeout: number;
+      retries: number;
+      cache: "none" | "keep" | "evict";
+    }
   | { kind: "file"; path: string }
   | { kind: "blob"; blob: Blob; name: string }
   | { kind: "pipe"; name: string; total: number; exact: boolean };

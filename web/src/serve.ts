@@ -2,6 +2,7 @@
    calls. Calls come one at a time (the page queues them); an abort may come at any time and is seen
    between two steps. */
 import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
+import { openCached } from "./cached.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Engine } from "./engine.ts";
 import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
@@ -9,6 +10,8 @@ import { openUrl } from "./download.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
 import type { Stop } from "./session.ts";
 
+/** Errors of the file itself, of which no copy should be kept. */
+const NO_MODEL = ["FORMAT", "TRUNCATED", "UNSUPPORTED", "MISSING", "SHAPE", "INTEGRITY"];
 const CREDITS = 4; // chunks under way in a pipe
 
 /** Chunks that the page sends; each one consumed asks for another. */
@@ -48,6 +51,7 @@ class Pipe {
 export class Server {
   private engine: Engine | undefined;
   private pipe: Pipe | undefined;
+  private source: ByteSource | undefined;
   private readonly stops = new Map<number, Stop>();
   private readonly loading: Stop = { stopped: false };
   /** Ends requests and waits; where there is a worker, its end ends them too. */
@@ -108,7 +112,7 @@ export class Server {
     try {
       const report = (progress: FromEngine & { type: "progress" }): void => this.post(progress);
       const { engine, info } = await Engine.open(
-        () => this.bytes(source),
+        async () => (this.source = await this.bytes(source)),
         options,
         this.inWorker,
         (progress) => report({ type: "progress", progress }),
@@ -117,20 +121,18 @@ export class Server {
       this.engine = engine;
       this.post({ type: "opened", info });
     } catch (error) {
-      this.post({ type: "refused", error: toWire(error) });
+      const wire = toWire(error);
+      if (NO_MODEL.includes(wire.code)) {
+        await this.source?.refuse?.().catch(() => undefined);
+      }
+      this.post({ type: "refused", error: wire });
     }
   }
 
   private async bytes(source: WireSource): Promise<ByteSource> {
     switch (source.kind) {
       case "url":
-        return openUrl(source.url, {
-          get: fetch,
-          init: source.credentials !== undefined ? { credentials: source.credentials } : {},
-          timeout: source.timeout,
-          retries: source.retries,
-          signal: this.life.signal,
-        });
+        return this.fromUrl(source);
       case "file":
         return openFile(source.path);
       case "blob":
@@ -149,6 +151,19 @@ export class Server {
           chunks: this.pipe.chunks(),
         };
     }
+  }
+
+  private fromUrl(source: WireSource & { kind: "url" }): Promise<ByteSource> {
+    const options = {
+      get: (url: string, init: RequestInit): Promise<Response> => fetch(url, init),
+      init: source.credentials !== undefined ? { credentials: source.credentials } : {},
+      timeout: source.timeout,
+      retries: source.retries,
+      signal: this.life.signal,
+    };
+    return source.cache === "none"
+      ? openUrl(source.url, options)
+      : openCached(source.url, options, source.cache === "evict");
   }
 
   private async call({ id, call }: ToEngine & { type: "call" }): Promise<void> {

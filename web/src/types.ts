@@ -72,10 +72,34 @@ export interface LoadOptions {
    */
   activations?: "int8" | "float";
   /**
+   * Whether a page keeps a model that it loads by address, and uses what it has kept. With
+   * {evict: true} it may drop the models used longest ago where room is short. Default true.
+   */
+  cache?: boolean | { evict: boolean };
+  /**
    * Bytes that the engine may take. A model that needs more is refused before its weights are
    * downloaded.
    */
   memoryLimit?: number;
+}
+
+/** A model that the browser keeps. */
+export interface CachedModel {
+  url: string;
+  /** Bytes that are there. */
+  bytes: number;
+  /** Bytes of the whole file; 0 while unknown. */
+  total: number;
+  complete: boolean;
+  /** The entity tag or date by which the server knows this version. */
+  version: string;
+  used: Date;
+}
+
+/** What the browser's cache had to do with a load, and, where it could have done more, why not. */
+export interface CacheUse {
+  readonly use: "none" | "hit" | "stored" | "resumed";
+  readonly note: string;
 }
 
 export interface CallOptions {
@@ -161,6 +185,7 @@ export interface ModelInfo {
     heap: number;
     allocations: number;
   };
+  cache: CacheUse;
   /** Milliseconds spent on starting. */
   ms: { compile: number; plan: number; load: number };
 }
@@ -208,6 +233,15 @@ export interface Wasmformer {
   load(source: ModelSource, options?: LoadOptions): Promise<Model>;
   /** What this browser offers, what load would choose, and why. */
   support(): Support;
+  /** The models that this browser keeps for this origin. */
+  readonly cache: {
+    /** Used longest ago first. */
+    list(): Promise<CachedModel[]>;
+    /** Bytes of all of them. */
+    size(): Promise<number>;
+    /** Drops one, or all; those being read or written now stay. Says how many went. */
+    delete(url?: string | URL): Promise<number>;
+  };
   readonly version: string;
   /** Where wasmformer.worker.mjs is, if not beside the script. The .wasm files lie beside it. */
   workerUrl: string | undefined;
