@@ -1,7 +1,8 @@
 /* A model on an engine, wherever that engine lives (a worker or the calling thread): choose a
    build, plan on a throw-away instance, make memory of the right size, start threads, feed the
    bytes, run calls one after the other. */
-import { Pace } from "./breathe.ts";
+import { Arrivals, type Stop } from "./arrivals.ts";
+import { deferred, Pace } from "./breathe.ts";
 import { CHUNK, type ByteSource } from "./bytes.ts";
 import { choose, type Choice } from "./choose.ts";
 import { compileModule } from "./compile.ts";
@@ -10,7 +11,7 @@ import { Instance } from "./instance.ts";
 import { makeMemory, scoutMemory, type Made } from "./memory.ts";
 import { moduleFacts } from "./place.ts";
 import type { Call, CallResult, WireOptions } from "./protocol.ts";
-import { Runner, type Stop } from "./session.ts";
+import { Runner } from "./session.ts";
 import { Helpers } from "./threads.ts";
 import type { CacheUse, ModelInfo, Progress } from "./types.ts";
 
@@ -22,7 +23,7 @@ const PROGRESS_MS = 50;
 
 type Described = Omit<
   ModelInfo,
-  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "cache" | "ms"
+  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "cache" | "streamed" | "ms"
 > & {
   weightBytes: number;
   activationBytes: number;
@@ -38,7 +39,9 @@ export class Engine {
   private instance: Instance | undefined;
   private helpers: Helpers | undefined;
   private runner: Runner | undefined;
+  private readonly arrivals = new Arrivals();
   private loaded = 0;
+  private streamed = 0;
   private readonly began = performance.now();
   private lastReport = 0;
   private readonly pace: Pace;
@@ -58,23 +61,26 @@ export class Engine {
     return this.inWorker ? 24 : 8;
   }
 
+  /** Answers when the model is planned and its threads are there; `complete` when all its bytes are. */
   static async open(
     open: () => Promise<ByteSource>,
     options: WireOptions,
     inWorker: boolean,
     report: (progress: Progress) => void,
     stop: Stop,
-  ): Promise<{ engine: Engine; info: ModelInfo }> {
+  ): Promise<{ engine: Engine; info: ModelInfo; complete: Promise<ModelInfo> }> {
     const engine = new Engine(options, inWorker, report, stop);
     try {
-      return { engine, info: await engine.load(open) };
+      return { engine, ...(await engine.load(open)) };
     } catch (error) {
       engine.close();
       throw error;
     }
   }
 
-  private async load(open: () => Promise<ByteSource>): Promise<ModelInfo> {
+  private async load(
+    open: () => Promise<ByteSource>,
+  ): Promise<{ info: ModelInfo; complete: Promise<ModelInfo> }> {
     const choice = choose({
       build: this.options.build,
       threads: this.options.threads,
@@ -88,12 +94,17 @@ export class Engine {
     const module = await compiling;
     this.ms.compile = performance.now() - this.began;
     const source = await opening;
-    const plan = await this.feed(source, module, choice);
+    const planned = deferred<Plan>();
+    const fed = this.feed(source, module, choice, planned.resolve);
+    const plan = await Promise.race([planned.promise, fed]);
     const threads = await this.startedThreads(choice);
-    this.runner = new Runner(this.engine, plan.described, this.slice);
-    this.ms.load = performance.now() - this.began;
-    this.report({ phase: "ready", loaded: this.loaded, total: this.loaded });
-    return this.info(plan, choice, threads, source.cache);
+    const info = (): ModelInfo => this.info(plan, choice, threads, source.cache);
+    const complete = fed.then(() => {
+      this.ms.load = performance.now() - this.began;
+      this.report({ phase: "ready", loaded: this.loaded, total: this.loaded });
+      return info();
+    });
+    return { info: info(), complete };
   }
 
   private get engine(): Instance {
@@ -105,10 +116,23 @@ export class Engine {
 
   // ---- bytes ----
 
-  private async feed(
+  /** Feeds the file to the end; whatever stops that is what later calls are told. */
+  private async feed(...what: Parameters<Engine["feedAll"]>): Promise<Plan> {
+    try {
+      const plan = await this.feedAll(...what);
+      this.arrivals.end();
+      return plan;
+    } catch (error) {
+      this.arrivals.end({ error });
+      throw error;
+    }
+  }
+
+  private async feedAll(
     source: ByteSource,
     module: WebAssembly.Module,
     choice: Choice,
+    planned: (plan: Plan) => void,
   ): Promise<Plan> {
     const shared = choice.threads > 1;
     const pages = moduleFacts(choice.module).pages;
@@ -128,11 +152,17 @@ export class Engine {
             await this.take(this.engine, piece);
           }
           header = [];
+          this.runner = new Runner(this.engine, plan.described, this.slice, this.arrivals);
+          planned(plan);
         }
       } else {
+        if (this.loaded + chunk.length >= (plan?.described.fileBytes ?? Infinity)) {
+          this.streamed = this.runner?.fraction() ?? 0;
+        }
         await this.take(this.engine, chunk);
       }
       this.loaded += chunk.length;
+      this.arrivals.came();
       this.reportDownload(plan?.described.fileBytes ?? source.total);
       this.throwIfStopped();
     }
@@ -263,11 +293,13 @@ export class Engine {
         ...this.memory(),
       },
       cache,
-      ms: this.ms,
+      streamed: this.streamed,
+      ms: { ...this.ms },
     };
   }
 
   async call(call: Call, stop: Stop): Promise<CallResult> {
+    this.arrivals.check();
     if (this.runner === undefined) {
       throw fail("STATE", "model", "the model is not loaded");
     }

@@ -26,6 +26,8 @@ export interface WireOptions {
   threads?: number;
   activations: "int8" | "float";
   memoryLimit?: number;
+  /** "opened" comes when the header has; runs wait for the bytes that they need. */
+  stream: boolean;
   /** Why there is no worker, where there is none. */
   notes: string[];
 }
@@ -63,6 +65,9 @@ export type FromEngine =
   | { type: "progress"; progress: Progress }
   | { type: "opened"; info: ModelInfo }
   | { type: "refused"; error: WireError }
+  /** After "opened": every byte has come, or will never come. */
+  | { type: "complete"; info: ModelInfo }
+  | { type: "failed"; error: WireError }
   | {
       type: "result";
       id: number;

@@ -1,6 +1,7 @@
 /* The engine's end of the conversation: opens the model that the first message names, then answers
    calls. Calls come one at a time (the page queues them); an abort may come at any time and is seen
    between two steps. */
+import type { Stop } from "./arrivals.ts";
 import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
 import { openCached } from "./cached.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -8,7 +9,7 @@ import { Engine } from "./engine.ts";
 import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
 import { openUrl } from "./download.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
-import type { Stop } from "./session.ts";
+import type { ModelInfo } from "./types.ts";
 
 /** Errors of the file itself, of which no copy should be kept. */
 const NO_MODEL = ["FORMAT", "TRUNCATED", "UNSUPPORTED", "MISSING", "SHAPE", "INTEGRITY"];
@@ -83,6 +84,7 @@ export class Server {
         const stop = this.stops.get(message.id);
         if (stop !== undefined) {
           stop.stopped = true;
+          stop.wake?.();
         }
         break;
       }
@@ -98,7 +100,10 @@ export class Server {
   close(): void {
     this.loading.stopped = true;
     this.life.abort();
-    this.stops.forEach((stop) => (stop.stopped = true));
+    this.stops.forEach((stop) => {
+      stop.stopped = true;
+      stop.wake?.();
+    });
     this.pipe?.push(abortError());
     this.engine?.close();
     this.engine = undefined;
@@ -109,23 +114,34 @@ export class Server {
   }
 
   private async open({ source, options }: ToEngine & { type: "open" }): Promise<void> {
+    let opened = false;
+    const say = (info: ModelInfo): void => {
+      this.post({ type: "opened", info });
+      opened = true;
+    };
     try {
-      const report = (progress: FromEngine & { type: "progress" }): void => this.post(progress);
-      const { engine, info } = await Engine.open(
+      const { engine, info, complete } = await Engine.open(
         async () => (this.source = await this.bytes(source)),
         options,
         this.inWorker,
-        (progress) => report({ type: "progress", progress }),
+        (progress) => this.post({ type: "progress", progress }),
         this.loading,
       );
       this.engine = engine;
-      this.post({ type: "opened", info });
+      if (options.stream) {
+        say(info);
+      }
+      const last = await complete;
+      if (!opened) {
+        say(last);
+      }
+      this.post({ type: "complete", info: last });
     } catch (error) {
       const wire = toWire(error);
       if (NO_MODEL.includes(wire.code)) {
         await this.source?.refuse?.().catch(() => undefined);
       }
-      this.post({ type: "refused", error: wire });
+      this.post({ type: opened ? "failed" : "refused", error: wire });
     }
   }
 

@@ -77,6 +77,11 @@ export interface LoadOptions {
    */
   cache?: boolean | { evict: boolean };
   /**
+   * true: answer when the model's header has come. Calls then compute while the weights are on
+   * their way, and wait for those that they need; {@link Model.complete} tells when all are there.
+   */
+  stream?: boolean;
+  /**
    * Bytes that the engine may take. A model that needs more is refused before its weights are
    * downloaded.
    */
@@ -186,12 +191,19 @@ export interface ModelInfo {
     allocations: number;
   };
   cache: CacheUse;
+  /** How much of the first run was computed when the last byte came: 0 to 1. */
+  streamed: number;
   /** Milliseconds spent on starting. */
   ms: { compile: number; plan: number; load: number };
 }
 
 export interface Model {
   readonly info: ModelInfo;
+  /**
+   * Resolves when every byte of the model has come (for a model loaded without `stream`, at once);
+   * rejects when that goes wrong, and so do all calls.
+   */
+  readonly complete: Promise<void>;
   /**
    * The most likely classes, best first.
    * @example
