@@ -37,6 +37,8 @@ export interface DownloadOptions {
   /** How often in a row a try may fail. */
   retries: number;
   signal: AbortSignal;
+  /** Whether the bytes of `get` are nobody else's (not those of a page's own fetch). */
+  ours: boolean;
 }
 
 export const defaults = { timeout: 30_000, retries: 5 };
@@ -259,8 +261,8 @@ export class Download {
   private async *body(response: Response, skip: number): AsyncGenerator<Uint8Array> {
     const unsure = validator(this.version) === "";
     const again = new Sum();
-    const { timeout } = this.options;
-    const chunks = bodyOf(response, this.url);
+    const { timeout, ours } = this.options;
+    const chunks = bodyOf(response, this.url, ours);
     let left = skip;
     for (;;) {
       const { done, value } = await within(timeout, this.control, "no byte came", () =>

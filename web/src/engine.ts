@@ -11,6 +11,7 @@ import { Instance } from "./instance.ts";
 import { makeMemory, scoutMemory, type Made } from "./memory.ts";
 import { moduleFacts } from "./place.ts";
 import type { Call, CallResult, WireOptions } from "./protocol.ts";
+import { Reporter } from "./progress.ts";
 import { Runner } from "./session.ts";
 import { Helpers } from "./threads.ts";
 import type { CacheUse, ModelInfo, Progress } from "./types.ts";
@@ -19,7 +20,6 @@ const SIMD_BACKEND = 0;
 const DOTS = ["i16", "u8s8", "s8s8"] as const;
 /* Beside weights and activations: header, tables, resizer, buffers that carry chunks and pictures. */
 const MARGIN = 6 << 20;
-const PROGRESS_MS = 50;
 
 type Described = Omit<
   ModelInfo,
@@ -40,20 +40,20 @@ export class Engine {
   private helpers: Helpers | undefined;
   private runner: Runner | undefined;
   private readonly arrivals = new Arrivals();
-  private loaded = 0;
   private streamed = 0;
   private readonly began = performance.now();
-  private lastReport = 0;
   private readonly pace: Pace;
+  private readonly progress: Reporter;
   private readonly ms = { compile: 0, plan: 0, load: 0 };
 
   private constructor(
     private readonly options: WireOptions,
     private readonly inWorker: boolean,
-    private readonly report: (progress: Progress) => void,
+    report: (progress: Progress) => void,
     private readonly stop: Stop,
   ) {
     this.pace = new Pace(this.slice);
+    this.progress = new Reporter(report);
   }
 
   /** Shorter where a page's own thread is used: a frame has 16 ms. */
@@ -86,7 +86,7 @@ export class Engine {
       threads: this.options.threads,
       inWorker: this.inWorker,
     });
-    this.report({ phase: "compile", loaded: 0, total: 0 });
+    this.progress.say("compile", 0);
     // The module and the model's first bytes are under way at the same time.
     const compiling = compileModule(this.options.workerUrl, choice.module);
     const opening = open();
@@ -101,7 +101,7 @@ export class Engine {
     const info = (): ModelInfo => this.info(plan, choice, threads, source.cache);
     const complete = fed.then(() => {
       this.ms.load = performance.now() - this.began;
-      this.report({ phase: "ready", loaded: this.loaded, total: this.loaded });
+      this.progress.say("ready", this.progress.loaded);
       return info();
     });
     return { info: info(), complete };
@@ -156,17 +156,17 @@ export class Engine {
           planned(plan);
         }
       } else {
-        if (this.loaded + chunk.length >= (plan?.described.fileBytes ?? Infinity)) {
+        if (this.progress.loaded + chunk.length >= (plan?.described.fileBytes ?? Infinity)) {
           this.streamed = this.runner?.fraction() ?? 0;
         }
         await this.take(this.engine, chunk);
       }
-      this.loaded += chunk.length;
+      this.progress.loaded += chunk.length;
       this.arrivals.came();
-      this.reportDownload(plan?.described.fileBytes ?? source.total);
+      this.progress.download(plan?.described.fileBytes ?? source.total);
       this.throwIfStopped();
     }
-    this.reportDownload(this.loaded, true);
+    this.progress.download(this.progress.loaded, true);
     const last = this.instance ?? scout;
     last?.check(last.exports.wf_finish());
     if (plan === undefined) {
@@ -213,7 +213,7 @@ export class Engine {
     const before = performance.now();
     const described = JSON.parse(scout.text(scout.must(scout.exports.wf_describe()))) as Described;
     const planned = scout.exports.wf_planned_bytes() + MARGIN;
-    this.report({ phase: "plan", loaded: this.loaded, total: described.fileBytes });
+    this.progress.say("plan", described.fileBytes);
     const made = makeMemory(pages, planned, shared, this.options.memoryLimit);
     this.ms.plan = performance.now() - before;
     return { described, planned, made };
@@ -230,25 +230,6 @@ export class Engine {
     if (choice.threads > 1) {
       this.helpers = new Helpers(this.instance, module, choice.threads, this.options.startUrl);
     }
-  }
-
-  private reportDownload(total: number, certainly = false): void {
-    const now = performance.now();
-    if (now - this.lastReport < PROGRESS_MS && !certainly) {
-      return;
-    }
-    this.lastReport = now;
-    const seconds = (now - this.began) / 1000;
-    const secondsLeft =
-      total > 0 && seconds > 0.2
-        ? (Math.max(0, total - this.loaded) / this.loaded) * seconds
-        : undefined;
-    this.report({
-      phase: "download",
-      loaded: this.loaded,
-      total,
-      ...(secondsLeft !== undefined && { secondsLeft }),
-    });
   }
 
   private throwIfStopped(): void {

@@ -1,7 +1,7 @@
 /* One answer of a server. Downloads go wrong in ways that must not end as "corrupt model": an error
    page with status 404, a single-page app that answers every address with its index.html, a server
    that says nothing. Each gets its own sentence; download.ts decides what is tried again. */
-import { ofStream, type ByteSource } from "./bytes.ts";
+import { ofBody, ofStream, type ByteSource } from "./bytes.ts";
 import { fail, WfError } from "./errors.ts";
 import { claimedLength } from "./version.ts";
 
@@ -81,12 +81,13 @@ export function brokeOff(url: string, why: string, loaded: number, total: number
 }
 
 /** A body with the first bytes looked at; locked at once (see ofStream). */
-export function bodyOf(response: Response, url: string): AsyncGenerator<Uint8Array> {
+export function bodyOf(response: Response, url: string, ours: boolean): AsyncGenerator<Uint8Array> {
   if (response.body === null || response.bodyUsed) {
     throw fail("NETWORK", url, `${url} has no body that could still be read; fetch it again`);
   }
   const type = response.headers.get("content-type") ?? "no content type";
-  return checked(ofStream(response.body), url, type, response.status);
+  const chunks = ours ? ofBody(response.body) : ofStream(response.body);
+  return checked(chunks, url, type, response.status);
 }
 
 async function* checked(
@@ -129,7 +130,7 @@ export function openResponse(response: Response): ByteSource {
     throw refused(response, url);
   }
   const total = claimedLength(response.headers);
-  return { name: url, total, exact: false, chunks: once(bodyOf(response, url), url, total) };
+  return { name: url, total, exact: false, chunks: once(bodyOf(response, url, false), url, total) };
 }
 
 async function* once(

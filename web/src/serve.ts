@@ -176,6 +176,7 @@ export class Server {
       timeout: source.timeout,
       retries: source.retries,
       signal: this.life.signal,
+      ours: true,
     };
     return source.cache === "none"
       ? openUrl(source.url, options)

@@ -56,7 +56,7 @@ function ofAddress(source: string | URL, options: LoadOptions, life: AbortSignal
   }
   return {
     wire: { kind: "pipe", name: url, total: 0, exact: false },
-    open: () => openUrl(url, { get: own, init, timeout, retries, signal: life }),
+    open: () => openUrl(url, { get: own, init, timeout, retries, signal: life, ours: false }),
   };
 }
 
