@@ -8,7 +8,9 @@ export interface Endpoint {
   /** Called once, at the start, before any message can arrive. */
   listen(onMessage: (message: never) => void, onFailure: (why: string) => void): void;
   close(): void;
-  /** Whether an unfinished conversation keeps a Node process alive. */
+  /**
+   * One reason more (or less) why this keeps a Node process alive; there is one at the start.
+   */
   hold(busy: boolean): void;
 }
 
@@ -33,6 +35,7 @@ function fromDomWorker(worker: Worker): Endpoint {
 
 function fromNodeWorker(url: string): Endpoint {
   const worker = new (builtin("node:worker_threads").Worker)(new URL(url));
+  let reasons = 1;
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer),
     listen(onMessage, onFailure) {
@@ -41,7 +44,10 @@ function fromNodeWorker(url: string): Endpoint {
       worker.on("messageerror", (error) => onFailure(String(error)));
     },
     close: () => void worker.terminate(),
-    hold: (busy) => (busy ? worker.ref() : worker.unref()),
+    hold(busy) {
+      reasons += busy ? 1 : -1;
+      reasons > 0 ? worker.ref() : worker.unref();
+    },
   };
 }
 

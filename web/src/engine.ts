@@ -1,7 +1,8 @@
 /* A model on an engine, wherever that engine lives (a worker or the calling thread): choose a
    build, plan on a throw-away instance, make memory of the right size, start threads, feed the
    bytes, run calls one after the other. */
-import { Pace } from "./breathe.ts";
+import { Arrivals, type Stop } from "./arrivals.ts";
+import { deferred, Pace } from "./breathe.ts";
 import { CHUNK, type ByteSource } from "./bytes.ts";
 import { choose, type Choice } from "./choose.ts";
 import { compileModule } from "./compile.ts";
@@ -10,19 +11,19 @@ import { Instance } from "./instance.ts";
 import { makeMemory, scoutMemory, type Made } from "./memory.ts";
 import { moduleFacts } from "./place.ts";
 import type { Call, CallResult, WireOptions } from "./protocol.ts";
-import { Runner, type Stop } from "./session.ts";
+import { Reporter } from "./progress.ts";
+import { Runner } from "./session.ts";
 import { Helpers } from "./threads.ts";
-import type { ModelInfo, Progress } from "./types.ts";
+import type { CacheUse, ModelInfo, Progress } from "./types.ts";
 
 const SIMD_BACKEND = 0;
 const DOTS = ["i16", "u8s8", "s8s8"] as const;
 /* Beside weights and activations: header, tables, resizer, buffers that carry chunks and pictures. */
 const MARGIN = 6 << 20;
-const PROGRESS_MS = 50;
 
 type Described = Omit<
   ModelInfo,
-  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "ms"
+  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "cache" | "streamed" | "ms"
 > & {
   weightBytes: number;
   activationBytes: number;
@@ -38,19 +39,21 @@ export class Engine {
   private instance: Instance | undefined;
   private helpers: Helpers | undefined;
   private runner: Runner | undefined;
-  private loaded = 0;
+  private readonly arrivals = new Arrivals();
+  private streamed = 0;
   private readonly began = performance.now();
-  private lastReport = 0;
   private readonly pace: Pace;
+  private readonly progress: Reporter;
   private readonly ms = { compile: 0, plan: 0, load: 0 };
 
   private constructor(
     private readonly options: WireOptions,
     private readonly inWorker: boolean,
-    private readonly report: (progress: Progress) => void,
+    report: (progress: Progress) => void,
     private readonly stop: Stop,
   ) {
     this.pace = new Pace(this.slice);
+    this.progress = new Reporter(report);
   }
 
   /** Shorter where a page's own thread is used: a frame has 16 ms. */
@@ -58,29 +61,32 @@ export class Engine {
     return this.inWorker ? 24 : 8;
   }
 
+  /** Answers when the model is planned and its threads are there; `complete` when all its bytes are. */
   static async open(
     open: () => Promise<ByteSource>,
     options: WireOptions,
     inWorker: boolean,
     report: (progress: Progress) => void,
     stop: Stop,
-  ): Promise<{ engine: Engine; info: ModelInfo }> {
+  ): Promise<{ engine: Engine; info: ModelInfo; complete: Promise<ModelInfo> }> {
     const engine = new Engine(options, inWorker, report, stop);
     try {
-      return { engine, info: await engine.load(open) };
+      return { engine, ...(await engine.load(open)) };
     } catch (error) {
       engine.close();
       throw error;
     }
   }
 
-  private async load(open: () => Promise<ByteSource>): Promise<ModelInfo> {
+  private async load(
+    open: () => Promise<ByteSource>,
+  ): Promise<{ info: ModelInfo; complete: Promise<ModelInfo> }> {
     const choice = choose({
       build: this.options.build,
       threads: this.options.threads,
       inWorker: this.inWorker,
     });
-    this.report({ phase: "compile", loaded: 0, total: 0 });
+    this.progress.say("compile", 0);
     // The module and the model's first bytes are under way at the same time.
     const compiling = compileModule(this.options.workerUrl, choice.module);
     const opening = open();
@@ -88,12 +94,17 @@ export class Engine {
     const module = await compiling;
     this.ms.compile = performance.now() - this.began;
     const source = await opening;
-    const plan = await this.feed(source, module, choice);
+    const planned = deferred<Plan>();
+    const fed = this.feed(source, module, choice, planned.resolve);
+    const plan = await Promise.race([planned.promise, fed]);
     const threads = await this.startedThreads(choice);
-    this.runner = new Runner(this.engine, plan.described, this.slice);
-    this.ms.load = performance.now() - this.began;
-    this.report({ phase: "ready", loaded: this.loaded, total: this.loaded });
-    return this.info(plan, choice, threads);
+    const info = (): ModelInfo => this.info(plan, choice, threads, source.cache);
+    const complete = fed.then(() => {
+      this.ms.load = performance.now() - this.began;
+      this.progress.say("ready", this.progress.loaded);
+      return info();
+    });
+    return { info: info(), complete };
   }
 
   private get engine(): Instance {
@@ -105,10 +116,23 @@ export class Engine {
 
   // ---- bytes ----
 
-  private async feed(
+  /** Feeds the file to the end; whatever stops that is what later calls are told. */
+  private async feed(...what: Parameters<Engine["feedAll"]>): Promise<Plan> {
+    try {
+      const plan = await this.feedAll(...what);
+      this.arrivals.end();
+      return plan;
+    } catch (error) {
+      this.arrivals.end({ error });
+      throw error;
+    }
+  }
+
+  private async feedAll(
     source: ByteSource,
     module: WebAssembly.Module,
     choice: Choice,
+    planned: (plan: Plan) => void,
   ): Promise<Plan> {
     const shared = choice.threads > 1;
     const pages = moduleFacts(choice.module).pages;
@@ -128,15 +152,21 @@ export class Engine {
             await this.take(this.engine, piece);
           }
           header = [];
+          this.runner = new Runner(this.engine, plan.described, this.slice, this.arrivals);
+          planned(plan);
         }
       } else {
+        if (this.progress.loaded + chunk.length >= (plan?.described.fileBytes ?? Infinity)) {
+          this.streamed = this.runner?.fraction() ?? 0;
+        }
         await this.take(this.engine, chunk);
       }
-      this.loaded += chunk.length;
-      this.reportDownload(plan?.described.fileBytes ?? source.total);
+      this.progress.loaded += chunk.length;
+      this.arrivals.came();
+      this.progress.download(plan?.described.fileBytes ?? source.total);
       this.throwIfStopped();
     }
-    this.reportDownload(this.loaded, true);
+    this.progress.download(this.progress.loaded, true);
     const last = this.instance ?? scout;
     last?.check(last.exports.wf_finish());
     if (plan === undefined) {
@@ -183,7 +213,7 @@ export class Engine {
     const before = performance.now();
     const described = JSON.parse(scout.text(scout.must(scout.exports.wf_describe()))) as Described;
     const planned = scout.exports.wf_planned_bytes() + MARGIN;
-    this.report({ phase: "plan", loaded: this.loaded, total: described.fileBytes });
+    this.progress.say("plan", described.fileBytes);
     const made = makeMemory(pages, planned, shared, this.options.memoryLimit);
     this.ms.plan = performance.now() - before;
     return { described, planned, made };
@@ -200,25 +230,6 @@ export class Engine {
     if (choice.threads > 1) {
       this.helpers = new Helpers(this.instance, module, choice.threads, this.options.startUrl);
     }
-  }
-
-  private reportDownload(total: number, certainly = false): void {
-    const now = performance.now();
-    if (now - this.lastReport < PROGRESS_MS && !certainly) {
-      return;
-    }
-    this.lastReport = now;
-    const seconds = (now - this.began) / 1000;
-    const secondsLeft =
-      total > 0 && seconds > 0.2
-        ? (Math.max(0, total - this.loaded) / this.loaded) * seconds
-        : undefined;
-    this.report({
-      phase: "download",
-      loaded: this.loaded,
-      total,
-      ...(secondsLeft !== undefined && { secondsLeft }),
-    });
   }
 
   private throwIfStopped(): void {
@@ -240,7 +251,12 @@ export class Engine {
     return threads;
   }
 
-  private info(plan: Plan, choice: Choice, threads: number): ModelInfo {
+  private info(
+    plan: Plan,
+    choice: Choice,
+    threads: number,
+    cache: CacheUse = { use: "none", note: "" },
+  ): ModelInfo {
     const { weightBytes, activationBytes, ...described } = plan.described;
     const { exports } = this.engine;
     return {
@@ -257,11 +273,14 @@ export class Engine {
         maximum: plan.made.maximum,
         ...this.memory(),
       },
-      ms: this.ms,
+      cache,
+      streamed: this.streamed,
+      ms: { ...this.ms },
     };
   }
 
   async call(call: Call, stop: Stop): Promise<CallResult> {
+    this.arrivals.check();
     if (this.runner === undefined) {
       throw fail("STATE", "model", "the model is not loaded");
     }

@@ -1,68 +1,93 @@
-/* A model from a server. Downloads go wrong in ways that must not end as "corrupt model": an error
-   page with status 404, a single-page app that answers every address with its index.html, a
-   connection that breaks. Each gets its own sentence. */
-import { ofStream, type ByteSource } from "./bytes.ts";
+/* One answer of a server. Downloads go wrong in ways that must not end as "corrupt model": an error
+   page with status 404, a single-page app that answers every address with its index.html, a server
+   that says nothing. Each gets its own sentence; download.ts decides what is tried again. */
+import { ofBody, ofStream, type ByteSource } from "./bytes.ts";
 import { fail, WfError } from "./errors.ts";
+import { claimedLength } from "./version.ts";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-export async function openUrl(url: string, get: Fetch, init: RequestInit): Promise<ByteSource> {
-  let response: Response;
+export const isAbort = (error: unknown): boolean => (error as Error)?.name === "AbortError";
+
+/** Failed in a way that may pass: tried again by whoever knows how often. */
+export class Broken extends Error {}
+
+export const seconds = (ms: number): string => `${ms / 1000} second${ms === 1000 ? "" : "s"}`;
+
+/** Stops waiting, and the request, when nothing has come for `timeout` milliseconds. */
+export async function within<T>(
+  timeout: number,
+  control: AbortController,
+  what: string,
+  body: () => Promise<T>,
+): Promise<T> {
+  const late = new Broken(`${what} for ${seconds(timeout)}`);
+  let expired = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const clock = new Promise<never>((_, reject) => {
+    const expire = (): void => {
+      expired = true;
+      reject(late);
+      control.abort();
+    };
+    // If it was this thread that was busy, what has come meanwhile gets in before the second timer
+    timer = setTimeout(() => (timer = setTimeout(expire, 20)), timeout);
+  });
   try {
-    response = await get(url, init);
+    return await Promise.race([body(), clock]);
   } catch (error) {
-    if ((error as Error).name === "AbortError") {
-      throw error;
-    }
-    throw fail(
-      "NETWORK",
-      url,
-      `${url} could not be downloaded (${(error as Error).message}); check the address and ` +
-        "the connection, and that the server sends CORS headers if it is another site",
-    );
+    throw expired ? late : error;
+  } finally {
+    clearTimeout(timer);
   }
-  return openResponse(response, url);
 }
 
-/**
- * A server's claim of the length, where it is one of the bytes that arrive (not of a compressed
- * form).
- */
-function claimedLength(response: Response): number {
-  const encoded = response.headers.get("content-encoding");
-  const length = Number(response.headers.get("content-length") ?? 0);
-  return (encoded === null || encoded === "identity") && Number.isSafeInteger(length) && length > 0
-    ? length
-    : 0;
-}
-
-export function openResponse(response: Response, address = response.url): ByteSource {
-  const url = address || "the response";
+/** The sentence for an answer that is not the file. */
+export function refused(response: Response, url: string): WfError {
   const type = response.headers.get("content-type") ?? "no content type";
-  if (!response.ok) {
-    response.body?.cancel().catch(() => undefined);
-    const mend =
-      response.status === 404
-        ? "check the address"
-        : response.status >= 500
+  response.body?.cancel().catch(() => undefined);
+  const mend =
+    response.status === 404 || response.status === 410
+      ? "check the address"
+      : response.status === 206
+        ? "the server sent a part where the whole was asked for"
+        : response.status >= 500 || response.status === 429 || response.status === 408
           ? "try again later"
           : "check the access rights";
-    throw fail(
-      "NETWORK",
-      url,
-      `${url} was answered with status ${response.status} (${type}); ${mend}`,
-    );
-  }
+  return fail(
+    "NETWORK",
+    url,
+    `${url} was answered with status ${response.status} (${type}); ${mend}`,
+  );
+}
+
+export function unreachable(url: string, why: string): WfError {
+  return fail(
+    "NETWORK",
+    url,
+    `${url} could not be downloaded (${why}); check the address and the connection, and that ` +
+      "the server sends CORS headers if it is another site",
+  );
+}
+
+export function brokeOff(url: string, why: string, loaded: number, total: number): WfError {
+  const of = total > 0 ? ` of ${total}` : "";
+  return fail(
+    "NETWORK",
+    url,
+    `the download of ${url} broke off after ${loaded}${of} bytes (${why}); load it again`,
+    loaded,
+  );
+}
+
+/** A body with the first bytes looked at; locked at once (see ofStream). */
+export function bodyOf(response: Response, url: string, ours: boolean): AsyncGenerator<Uint8Array> {
   if (response.body === null || response.bodyUsed) {
     throw fail("NETWORK", url, `${url} has no body that could still be read; fetch it again`);
   }
-  const total = claimedLength(response);
-  return {
-    name: url,
-    total,
-    exact: false,
-    chunks: checked(ofStream(response.body), url, type, response.status, total),
-  };
+  const type = response.headers.get("content-type") ?? "no content type";
+  const chunks = ours ? ofBody(response.body) : ofStream(response.body);
+  return checked(chunks, url, type, response.status);
 }
 
 async function* checked(
@@ -70,29 +95,14 @@ async function* checked(
   url: string,
   type: string,
   status: number,
-  total: number,
 ): AsyncGenerator<Uint8Array> {
-  let loaded = 0;
-  try {
-    for await (const chunk of chunks) {
-      if (loaded === 0) {
-        refuseHtml(chunk, url, type, status);
-      }
-      loaded += chunk.length;
-      yield chunk;
+  let first = status !== 206;
+  for await (const chunk of chunks) {
+    if (first && chunk.length > 0) {
+      refuseHtml(chunk, url, type, status);
+      first = false;
     }
-  } catch (error) {
-    if (error instanceof WfError || (error as Error).name === "AbortError") {
-      throw error;
-    }
-    const of = total > 0 ? ` of ${total}` : "";
-    throw fail(
-      "NETWORK",
-      url,
-      `the download of ${url} broke off after ${loaded}${of} bytes ` +
-        `(${(error as Error).message}); load it again`,
-      loaded,
-    );
+    yield chunk;
   }
 }
 
@@ -110,5 +120,33 @@ function refuseHtml(first: Uint8Array, url: string, type: string, status: number
         "unknown address with its own page)",
       0,
     );
+  }
+}
+
+/** A Response that the page has fetched itself; it cannot be asked for again. */
+export function openResponse(response: Response): ByteSource {
+  const url = response.url || "the response";
+  if (!response.ok) {
+    throw refused(response, url);
+  }
+  const total = claimedLength(response.headers);
+  return { name: url, total, exact: false, chunks: once(bodyOf(response, url, false), url, total) };
+}
+
+async function* once(
+  chunks: AsyncIterable<Uint8Array>,
+  url: string,
+  total: number,
+): AsyncGenerator<Uint8Array> {
+  let loaded = 0;
+  try {
+    for await (const chunk of chunks) {
+      loaded += chunk.length;
+      yield chunk;
+    }
+  } catch (error) {
+    throw error instanceof WfError || isAbort(error)
+      ? error
+      : brokeOff(url, (error as Error).message, loaded, total);
   }
 }

@@ -7,6 +7,7 @@ const wasmformer: Wasmformer = createApi(new URL("./wasmformer.worker.mjs", impo
 
 export default wasmformer;
 export const load: Wasmformer["load"] = wasmformer.load;
+export const cache: Wasmformer["cache"] = wasmformer.cache;
 export const support: Wasmformer["support"] = wasmformer.support;
 export const version: string = wasmformer.version;
 export * from "./errors.gen.ts";

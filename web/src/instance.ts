@@ -36,6 +36,7 @@ export interface Exports {
   wf_input_elements(session: number): number;
   wf_start(session: number): number;
   wf_step(session: number, budget: number): number;
+  wf_fraction(session: number): number;
   wf_outputs(session: number): number;
   wf_output(session: number, index: number): number;
   wf_output_read(session: number, index: number): number;

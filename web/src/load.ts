@@ -1,136 +1,14 @@
-/* load: sorts out the source, starts an engine, and answers when the model is ready. A source that
-   the engine can read for itself (an address, a file) is left to it; everything else is piped to
-   it, a few chunks at a time. */
-import { ofBlob, ofBytes, ofStream, type ByteSource } from "./bytes.ts";
-import { connect, type Connection } from "./connect.ts";
-import { abortReason, fail, fromWire, toWire } from "./errors.ts";
-import { openResponse, openUrl } from "./http.ts";
+/* load: starts an engine, hands it the source, and answers when the model is ready, or, with `stream`,
+   when its header is there. */
+import { connect } from "./connect.ts";
+import { defaults } from "./download.ts";
+import { abortReason, fail, fromWire } from "./errors.ts";
 import { LoadedModel } from "./model.ts";
 import { builtin, inNode } from "./node.ts";
 import { absolute } from "./place.ts";
-import type { FromEngine, WireOptions, WireSource } from "./protocol.ts";
-import type { LoadOptions, Model, ModelSource } from "./types.ts";
-
-interface Source {
-  wire: WireSource;
-  /** What is piped, where the engine cannot read it itself. */
-  open?: () => Promise<ByteSource>;
-}
-
-function piped(source: ByteSource): Source {
-  return {
-    wire: { kind: "pipe", name: source.name, total: source.total, exact: source.exact },
-    open: async () => source,
-  };
-}
-
-// Two letters at least: C: is a drive
-const isAddress = (text: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(text);
-
-function ofAddress(source: string | URL, options: LoadOptions): Source {
-  if (inNode() && (typeof source === "string" ? !isAddress(source) : source.protocol === "file:")) {
-    return {
-      wire: {
-        kind: "file",
-        path: typeof source === "string" ? source : builtin("node:url").fileURLToPath(source),
-      },
-    };
-  }
-  const url = absolute(source);
-  const { fetch: own, credentials } = options;
-  const init: RequestInit = credentials !== undefined ? { credentials } : {};
-  if (own === undefined) {
-    return { wire: { kind: "url", url, ...init } };
-  }
-  return {
-    wire: { kind: "pipe", name: url, total: 0, exact: false },
-    open: () =>
-      openUrl(url, own, {
-        ...init,
-        ...(options.signal !== undefined && { signal: options.signal }),
-      }),
-  };
-}
-
-function sortOut(source: ModelSource, options: LoadOptions): Source {
-  if (typeof source === "string" || source instanceof URL) {
-    return ofAddress(source, options);
-  }
-  if (typeof Blob === "function" && source instanceof Blob) {
-    const name = (source as File).name ?? "the model file";
-    if (inNode()) {
-      // whose blobs of files cannot be sent to a worker
-      return piped({ name, total: source.size, exact: true, chunks: ofBlob(source, name) });
-    }
-    return { wire: { kind: "blob", blob: source, name } };
-  }
-  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
-    const bytes = ArrayBuffer.isView(source)
-      ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
-      : new Uint8Array(source);
-    return piped({ name: "the model", total: bytes.length, exact: true, chunks: ofBytes(bytes) });
-  }
-  if (typeof Response === "function" && source instanceof Response) {
-    return piped(openResponse(source));
-  }
-  if (typeof ReadableStream === "function" && source instanceof ReadableStream) {
-    return piped({ name: "the stream", total: 0, exact: false, chunks: ofStream(source) });
-  }
-  throw fail(
-    "ARGUMENT",
-    "source",
-    "a model must be given as an address, File, Blob, ArrayBuffer, typed array, Response or " +
-      "ReadableStream (in Node also a path)",
-  );
-}
-
-/**
- * Sends chunks as the engine asks for them; `wanted` resolves for each, or to false when the load
- * is over.
- */
-async function pump(
-  source: Source,
-  connection: Connection,
-  wanted: () => Promise<boolean>,
-): Promise<void> {
-  const { end } = connection;
-  try {
-    const opened = await source.open?.();
-    for await (const chunk of opened?.chunks ?? []) {
-      if (!(await wanted())) {
-        return;
-      }
-      const bytes = chunk.slice();
-      end.post({ type: "bytes", bytes }, [bytes.buffer]);
-    }
-    end.post({ type: "end" });
-  } catch (error) {
-    end.post({ type: "broken", error: toWire(error) });
-  }
-}
-
-function wants(): { more(): void; stop(): void; next(): Promise<boolean> } {
-  let credits = 0;
-  let over = false;
-  let wake: (() => void) | undefined;
-  return {
-    more() {
-      credits++;
-      wake?.();
-    },
-    stop() {
-      over = true;
-      wake?.();
-    },
-    async next() {
-      while (credits === 0 && !over) {
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
-      credits--;
-      return !over;
-    },
-  };
-}
+import type { FromEngine, WireOptions } from "./protocol.ts";
+import { isAddress, pump, sortOut, wants } from "./source.ts";
+import type { LoadOptions, Model, ModelInfo, ModelSource } from "./types.ts";
 
 export async function load(
   source: ModelSource,
@@ -145,6 +23,7 @@ export async function load(
     threads,
     memoryLimit,
     onProgress,
+    stream = false,
   } = options;
   if (signal?.aborted) {
     throw abortReason(signal);
@@ -163,6 +42,17 @@ export async function load(
       `activations must be "int8" or "float", not ${JSON.stringify(activations)}`,
     );
   }
+  const { timeout = defaults.timeout, retries = defaults.retries } = options;
+  if (!(timeout > 0 && timeout < 2 ** 31)) {
+    throw fail("ARGUMENT", "timeout", `timeout must be milliseconds above 0, not ${timeout}`);
+  }
+  if (!Number.isInteger(retries) || retries < 0) {
+    throw fail(
+      "ARGUMENT",
+      "retries",
+      `retries must be a whole number of at least 0, not ${retries}`,
+    );
+  }
   const workerUrl = typeof worker === "boolean" ? defaultWorker : String(worker);
   if (workerUrl === undefined) {
     throw fail(
@@ -176,20 +66,38 @@ export async function load(
     inNode() && !isAddress(workerUrl)
       ? builtin("node:url").pathToFileURL(workerUrl).href
       : absolute(workerUrl);
-  const sorted = sortOut(source, options);
+  const life = new AbortController(); // of what is read on this thread
+  const sorted = sortOut(source, options, life.signal);
   const connection = await connect(url, worker !== false);
   const wire: WireOptions = {
     workerUrl: url,
     startUrl: connection.startUrl,
     activations,
     notes: connection.notes,
+    stream: stream === true,
     ...(build !== undefined && { build }),
     ...(threads !== undefined && { threads }),
     ...(memoryLimit !== undefined && { memoryLimit }),
   };
   const credits = wants();
+  const over = (): void => {
+    credits.stop();
+    life.abort();
+  };
+  const listen = (message: FromEngine): void => {
+    switch (message.type) {
+      case "want":
+        return credits.more();
+      case "progress":
+        return signal?.aborted ? undefined : onProgress?.(message.progress);
+      case "complete":
+      case "failed":
+        return over();
+    }
+  };
+  let early: FromEngine | undefined; // said before there is a model to hear it
   try {
-    const info = await new Promise<(FromEngine & { type: "opened" })["info"]>((resolve, reject) => {
+    const info = await new Promise<ModelInfo>((resolve, reject) => {
       const abort = (): void => reject(abortReason(signal as AbortSignal));
       signal?.aborted ? abort() : signal?.addEventListener("abort", abort, { once: true });
       connection.onFailure = (why) =>
@@ -197,29 +105,30 @@ export async function load(
           fail("STATE", "worker", `the worker ended unexpectedly (${why}); load the model again`),
         );
       connection.onMessage = (message) => {
-        switch (message.type) {
-          case "want":
-            return credits.more();
-          case "progress":
-            return signal?.aborted ? undefined : onProgress?.(message.progress);
-          case "opened":
-            signal?.removeEventListener("abort", abort);
-            return resolve(message.info);
-          case "refused":
-            signal?.removeEventListener("abort", abort);
-            return reject(fromWire(message.error));
+        if (message.type === "opened" || message.type === "refused") {
+          signal?.removeEventListener("abort", abort);
+          message.type === "opened" ? resolve(message.info) : reject(fromWire(message.error));
         }
+        early = message;
+        listen(message);
       };
       connection.end.post({ type: "open", source: sorted.wire, options: wire });
       if (sorted.open !== undefined) {
         void pump(sorted, connection, credits.next);
       }
     });
-    return new LoadedModel(connection, info);
+    const model = new LoadedModel(connection, info, listen);
+    if (early?.type === "complete" || early?.type === "failed") {
+      connection.onMessage(early);
+    }
+    const abort = (): void => model.stop(abortReason(signal as AbortSignal) as Error);
+    signal?.aborted ? abort() : signal?.addEventListener("abort", abort, { once: true });
+    const done = (): void => (signal?.removeEventListener("abort", abort), over());
+    void model.complete.then(done, done);
+    return model;
   } catch (error) {
     connection.close();
+    over();
     throw error;
-  } finally {
-    credits.stop();
   }
 }

@@ -1,7 +1,8 @@
 /* A loaded model as the page sees it: checks arguments, captures pictures, queues calls, keeps the
    figures in `info` fresh. */
+import { deferred } from "./breathe.ts";
 import type { Connection } from "./connect.ts";
-import { fail } from "./errors.ts";
+import { fail, fromWire } from "./errors.ts";
 import { capture } from "./images.ts";
 import type { FromEngine } from "./protocol.ts";
 import { CallQueue } from "./queue.ts";
@@ -20,16 +21,20 @@ const MAX_TENSOR = 0x7fffffff;
 
 export class LoadedModel implements Model {
   private readonly queue: CallQueue;
+  private readonly arrival = deferred<void>();
+  readonly complete = this.arrival.promise;
 
   constructor(
     private readonly connection: Connection,
     readonly info: ModelInfo,
+    /** Messages about the bytes that are still on their way. */
+    private readonly late: (message: FromEngine) => void,
   ) {
     this.queue = new CallQueue(connection);
     connection.onMessage = (message) => this.receive(message);
     connection.onFailure = (why) =>
       this.end(`the worker ended unexpectedly (${why}); load the model again`);
-    connection.end.hold(false);
+    this.complete.catch(() => undefined); // nobody has to ask
     // Where `using` is known, models work with it.
     if (typeof Symbol.dispose === "symbol") {
       Object.defineProperty(this, Symbol.dispose, { value: () => this.free() });
@@ -39,6 +44,16 @@ export class LoadedModel implements Model {
   declare [Symbol.dispose]: () => void;
 
   private receive(message: FromEngine): void {
+    this.late(message);
+    if (message.type === "complete") {
+      Object.assign(this.info, message.info);
+      this.connection.end.hold(false);
+      this.arrival.resolve();
+    }
+    if (message.type === "failed") {
+      this.connection.end.hold(false);
+      this.arrival.reject(fromWire(message.error));
+    }
     if (message.type === "result") {
       const { peak, heap, allocations } = message;
       Object.assign(this.info.memory, { peak, heap, allocations });
@@ -134,7 +149,13 @@ export class LoadedModel implements Model {
   }
 
   private end(why: string): void {
-    this.queue.end(fail("STATE", "model", why));
+    this.stop(fail("STATE", "model", why));
+  }
+
+  /** Ends everything, with this as the answer to whatever waits. */
+  stop(error: Error): void {
+    this.queue.end(error);
+    this.arrival.reject(error);
     this.connection.close();
   }
 

@@ -5,7 +5,14 @@ import type { ClassScore, ModelInfo, Progress, Tensor } from "./types.ts";
 
 /** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
 export type WireSource =
-  | { kind: "url"; url: string; credentials?: RequestCredentials }
+  | {
+      kind: "url";
+      url: string;
+      credentials?: RequestCredentials;
+      timeout: number;
+      retries: number;
+      cache: "none" | "keep" | "evict";
+    }
   | { kind: "file"; path: string }
   | { kind: "blob"; blob: Blob; name: string }
   | { kind: "pipe"; name: string; total: number; exact: boolean };
@@ -19,6 +26,8 @@ export interface WireOptions {
   threads?: number;
   activations: "int8" | "float";
   memoryLimit?: number;
+  /** "opened" comes when the header has; runs wait for the bytes that they need. */
+  stream: boolean;
   /** Why there is no worker, where there is none. */
   notes: string[];
 }
@@ -56,6 +65,9 @@ export type FromEngine =
   | { type: "progress"; progress: Progress }
   | { type: "opened"; info: ModelInfo }
   | { type: "refused"; error: WireError }
+  /** After "opened": every byte has come, or will never come. */
+  | { type: "complete"; info: ModelInfo }
+  | { type: "failed"; error: WireError }
   | {
       type: "result";
       id: number;

@@ -1,14 +1,18 @@
 /* The engine's end of the conversation: opens the model that the first message names, then answers
    calls. Calls come one at a time (the page queues them); an abort may come at any time and is seen
    between two steps. */
+import type { Stop } from "./arrivals.ts";
 import { ofBlob, openFile, type ByteSource } from "./bytes.ts";
+import { openCached } from "./cached.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Engine } from "./engine.ts";
 import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
-import { openUrl } from "./http.ts";
+import { openUrl } from "./download.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
-import type { Stop } from "./session.ts";
+import type { ModelInfo } from "./types.ts";
 
+/** Errors of the file itself, of which no copy should be kept. */
+const NO_MODEL = ["FORMAT", "TRUNCATED", "UNSUPPORTED", "MISSING", "SHAPE", "INTEGRITY"];
 const CREDITS = 4; // chunks under way in a pipe
 
 /** Chunks that the page sends; each one consumed asks for another. */
@@ -48,8 +52,11 @@ class Pipe {
 export class Server {
   private engine: Engine | undefined;
   private pipe: Pipe | undefined;
+  private source: ByteSource | undefined;
   private readonly stops = new Map<number, Stop>();
   private readonly loading: Stop = { stopped: false };
+  /** Ends requests and waits; where there is a worker, its end ends them too. */
+  private readonly life = new AbortController();
 
   constructor(
     private readonly end: Endpoint,
@@ -77,6 +84,7 @@ export class Server {
         const stop = this.stops.get(message.id);
         if (stop !== undefined) {
           stop.stopped = true;
+          stop.wake?.();
         }
         break;
       }
@@ -91,7 +99,11 @@ export class Server {
    */
   close(): void {
     this.loading.stopped = true;
-    this.stops.forEach((stop) => (stop.stopped = true));
+    this.life.abort();
+    this.stops.forEach((stop) => {
+      stop.stopped = true;
+      stop.wake?.();
+    });
     this.pipe?.push(abortError());
     this.engine?.close();
     this.engine = undefined;
@@ -102,30 +114,41 @@ export class Server {
   }
 
   private async open({ source, options }: ToEngine & { type: "open" }): Promise<void> {
+    let opened = false;
+    const say = (info: ModelInfo): void => {
+      this.post({ type: "opened", info });
+      opened = true;
+    };
     try {
-      const report = (progress: FromEngine & { type: "progress" }): void => this.post(progress);
-      const { engine, info } = await Engine.open(
-        () => this.bytes(source),
+      const { engine, info, complete } = await Engine.open(
+        async () => (this.source = await this.bytes(source)),
         options,
         this.inWorker,
-        (progress) => report({ type: "progress", progress }),
+        (progress) => this.post({ type: "progress", progress }),
         this.loading,
       );
       this.engine = engine;
-      this.post({ type: "opened", info });
+      if (options.stream) {
+        say(info);
+      }
+      const last = await complete;
+      if (!opened) {
+        say(last);
+      }
+      this.post({ type: "complete", info: last });
     } catch (error) {
-      this.post({ type: "refused", error: toWire(error) });
+      const wire = toWire(error);
+      if (NO_MODEL.includes(wire.code)) {
+        await this.source?.refuse?.().catch(() => undefined);
+      }
+      this.post({ type: opened ? "failed" : "refused", error: wire });
     }
   }
 
   private async bytes(source: WireSource): Promise<ByteSource> {
     switch (source.kind) {
       case "url":
-        return openUrl(
-          source.url,
-          fetch,
-          source.credentials !== undefined ? { credentials: source.credentials } : {},
-        );
+        return this.fromUrl(source);
       case "file":
         return openFile(source.path);
       case "blob":
@@ -144,6 +167,20 @@ export class Server {
           chunks: this.pipe.chunks(),
         };
     }
+  }
+
+  private fromUrl(source: WireSource & { kind: "url" }): Promise<ByteSource> {
+    const options = {
+      get: (url: string, init: RequestInit): Promise<Response> => fetch(url, init),
+      init: source.credentials !== undefined ? { credentials: source.credentials } : {},
+      timeout: source.timeout,
+      retries: source.retries,
+      signal: this.life.signal,
+      ours: true,
+    };
+    return source.cache === "none"
+      ? openUrl(source.url, options)
+      : openCached(source.url, options, source.cache === "evict");
   }
 
   private async call({ id, call }: ToEngine & { type: "call" }): Promise<void> {

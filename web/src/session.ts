@@ -1,16 +1,13 @@
 /* Runs on an engine instance: input in, steps until done, outputs out. A step is cut short after
    `slice` milliseconds' worth of work, so that messages (an abort) and, on a page's own thread,
    clicks and frames get in between. */
-import { breathe, Pace } from "./breathe.ts";
+import type { Arrivals, Stop } from "./arrivals.ts";
+import { Pace } from "./breathe.ts";
 import { abortError, fail, WfError } from "./errors.ts";
 import type { Instance } from "./instance.ts";
 import { strips } from "./pixels.ts";
 import type { Call, CallResult, WireImage } from "./protocol.ts";
 import type { ClassScore, ModelInfo, Tensor } from "./types.ts";
-
-export interface Stop {
-  stopped: boolean;
-}
 
 const DONE = 0;
 const NEEDS_BYTES = 1;
@@ -23,6 +20,7 @@ export class Runner {
     private readonly instance: Instance,
     private readonly info: Pick<ModelInfo, "input" | "image" | "labels">,
     private readonly slice: number,
+    private readonly arrivals: Arrivals,
   ) {
     this.main = instance.must(instance.exports.wf_session(instance.putText("")));
     // Memory for a run is there before "ready" is said
@@ -39,6 +37,11 @@ export class Runner {
     return { kind: "run", outputs: await this.numbers(call, stop) };
   }
 
+  /** How much of the run that goes on is done: 0 to 1. */
+  fraction(): number {
+    return this.instance.exports.wf_fraction(this.main);
+  }
+
   private prepare(session: number, n: number, h: number, w: number): void {
     this.instance.check(this.instance.exports.wf_prepare(session, n, h, w));
   }
@@ -47,6 +50,8 @@ export class Runner {
     const { exports } = this.instance;
     this.instance.check(exports.wf_start(session));
     for (;;) {
+      this.arrivals.check();
+      const { over } = this.arrivals;
       const before = performance.now();
       const progress = exports.wf_step(session, this.budget);
       if (progress === DONE) {
@@ -56,11 +61,18 @@ export class Runner {
         throw this.instance.error();
       }
       if (progress === NEEDS_BYTES) {
-        throw fail("STATE", "run", "the model has not arrived completely");
+        if (over) {
+          throw fail("STATE", "run", "the model has not arrived completely");
+        }
+        await this.arrivals.more(stop);
+        if (stop.stopped) {
+          throw abortError();
+        }
+        continue;
       }
       const ratio = this.slice / Math.max(performance.now() - before, 0.05);
       this.budget = Math.max(1e5, Math.min(1e12, this.budget * Math.min(4, Math.max(0.25, ratio))));
-      await breathe();
+      await this.arrivals.breathe();
       if (stop.stopped) {
         throw abortError();
       }

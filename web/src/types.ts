@@ -59,16 +59,52 @@ export interface LoadOptions {
   /** Used in place of the global fetch for a model given as URL. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   credentials?: RequestCredentials;
+  /** Milliseconds without a byte after which a connection counts as broken. Default 30 000. */
+  timeout?: number;
+  /**
+   * How often in a row a broken download is taken up again (with growing waits) before load gives
+   * up. Default 5.
+   */
+  retries?: number;
   /**
    * How rows meet 8-bit weights: quantized to int8 (default, fast) or kept as floats (closer to the
    * float model).
    */
   activations?: "int8" | "float";
   /**
+   * Whether a page keeps a model that it loads by address, and uses what it has kept. With
+   * {evict: true} it may drop the models used longest ago where room is short. Default true.
+   */
+  cache?: boolean | { evict: boolean };
+  /**
+   * true: answer when the model's header has come. Calls then compute while the weights are on
+   * their way, and wait for those that they need; {@link Model.complete} tells when all are there.
+   */
+  stream?: boolean;
+  /**
    * Bytes that the engine may take. A model that needs more is refused before its weights are
    * downloaded.
    */
   memoryLimit?: number;
+}
+
+/** A model that the browser keeps. */
+export interface CachedModel {
+  url: string;
+  /** Bytes that are there. */
+  bytes: number;
+  /** Bytes of the whole file; 0 while unknown. */
+  total: number;
+  complete: boolean;
+  /** The entity tag or date by which the server knows this version. */
+  version: string;
+  used: Date;
+}
+
+/** What the browser's cache had to do with a load, and, where it could have done more, why not. */
+export interface CacheUse {
+  readonly use: "none" | "hit" | "stored" | "resumed";
+  readonly note: string;
 }
 
 export interface CallOptions {
@@ -154,12 +190,20 @@ export interface ModelInfo {
     heap: number;
     allocations: number;
   };
+  cache: CacheUse;
+  /** How much of the first run was computed when the last byte came: 0 to 1. */
+  streamed: number;
   /** Milliseconds spent on starting. */
   ms: { compile: number; plan: number; load: number };
 }
 
 export interface Model {
   readonly info: ModelInfo;
+  /**
+   * Resolves when every byte of the model has come (for a model loaded without `stream`, at once);
+   * rejects when that goes wrong, and so do all calls.
+   */
+  readonly complete: Promise<void>;
   /**
    * The most likely classes, best first.
    * @example
@@ -201,6 +245,15 @@ export interface Wasmformer {
   load(source: ModelSource, options?: LoadOptions): Promise<Model>;
   /** What this browser offers, what load would choose, and why. */
   support(): Support;
+  /** The models that this browser keeps for this origin. */
+  readonly cache: {
+    /** Used longest ago first. */
+    list(): Promise<CachedModel[]>;
+    /** Bytes of all of them. */
+    size(): Promise<number>;
+    /** Drops one, or all; those being read or written now stay. Says how many went. */
+    delete(url?: string | URL): Promise<number>;
+  };
   readonly version: string;
   /** Where wasmformer.worker.mjs is, if not beside the script. The .wasm files lie beside it. */
   workerUrl: string | undefined;

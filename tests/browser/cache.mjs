@@ -1,0 +1,384 @@
+// The browser's cache in a page: kept, used, confirmed, replaced, completed after a reload, shared between tabs, held within the
+// quota, used with the network cut; in the private file system and in the Cache API; and never fatal.
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { attempt, check, finish, tinyModel } from "../web/lib/web.mjs";
+import { launch, openPage, serve } from "./lib/browser.mjs";
+
+const bytes = readFileSync(tinyModel());
+const size = bytes.length;
+const most = Math.round(size * 0.8); // where broken connections break
+
+// ---- a model server on another origin, with tags and ranges, whose manners each test sets ----
+const manners = { etag: '"v1"', stopAt: Infinity, stall: false, pace: 0, headers: {}, body: bytes };
+const usual = { ...manners };
+let asked = [];
+function answer(request, response) {
+  asked.push(`${request.method} ${request.url} ${request.headers.range ?? ""}`.trim());
+  const cors = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "ETag, Content-Range",
+    "access-control-allow-headers": "range",
+  };
+  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+  response.writeHead(from > 0 ? 206 : 200, {
+    ...cors,
+    "content-length": size - from,
+    ...(manners.etag && { etag: manners.etag }),
+    ...(from > 0 && { "content-range": `bytes ${from}-${size - 1}/${size}` }),
+    ...manners.headers,
+  });
+  if (request.method !== "GET") return response.end();
+  const { stopAt, stall, pace, body } = manners;
+  const until = Math.min(size, stopAt);
+  let at = from;
+  const next = () => {
+    if (at >= until) {
+      if (until === size) return response.end();
+      return stall ? undefined : setTimeout(() => response.destroy(), 300);
+    }
+    response.write(body.subarray(at, Math.min(until, at + (pace ? 40000 : size))));
+    at += pace ? 40000 : size;
+    setTimeout(next, pace);
+  };
+  next();
+}
+const models = createServer(answer);
+await new Promise((resolve) => models.listen(0, "127.0.0.1", resolve));
+const { port } = models.address();
+const address = (name) => `http://127.0.0.1:${port}/${name}.gguf`;
+const fresh = { headers: { "cache-control": "max-age=3600" } };
+/** Below nofs/ lies a package whose worker finds no private file system. */
+const hide = "delete StorageManager.prototype.getDirectory;";
+const site = await serve((path) => {
+  if (!/\.(wasm|mjs)$/.test(path)) return undefined;
+  const name = path.replace("nofs/", "");
+  const file = readFileSync(new URL(`../../web/dist/${name}`, import.meta.url));
+  return { body: name !== path && name.endsWith("mjs") ? hide + file : file, ...fresh };
+});
+const browser = await launch();
+const home = `${site.base}/plain/classic.html`;
+
+const backends = {
+  "file system, worker": { worker: true },
+  "file system, page's thread": { worker: false },
+  "Cache API, page's thread": { worker: false, without: "getDirectory" },
+  "Cache API, worker": { worker: "nofs/wasmformer.worker.mjs", without: "getDirectory" },
+};
+async function prepare(page, { without }) {
+  if (!without) return;
+  await page.addInitScript(hide);
+  await page.reload();
+  await page.waitForFunction(() => globalThis.wasmformer !== undefined);
+}
+
+/** Loads, classifies, frees; gives what the tests compare. */
+const load = (page, url, options = {}) =>
+  page.evaluate(
+    async ([source, settings]) => {
+      const data = new Uint8Array(64 * 64 * 3).map((_, i) => i * 13);
+      try {
+        const m = await wasmformer.load(source, { threads: 1, retries: 0, ...settings });
+        const [first, second] = await m.classify({ data, width: 64, height: 64 }, { raw: true });
+        const scores = `${first.score} ${second.score}`;
+        m.free();
+        return { scores, ...m.info.cache, worker: m.info.worker };
+      } catch (e) {
+        return { error: `${e.name}: ${e.message}` };
+      }
+    },
+    [url, options],
+  );
+async function until(condition) {
+  for (let i = 0; !(await condition()); i++) {
+    if (i > 400) throw new Error("it did not come to that");
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+const list = (page) => page.evaluate(() => wasmformer.cache.list());
+async function fresher(body, backend = {}) {
+  Object.assign(manners, usual);
+  asked = [];
+  const page = await openPage(browser, home);
+  try {
+    await prepare(page, backend);
+    await body(page);
+  } finally {
+    await page.context().close();
+  }
+}
+const count = (method) => asked.filter((line) => line.startsWith(method)).length;
+
+let scores = "";
+for (const [on, backend] of Object.entries(backends)) {
+  const { worker } = backend;
+  await attempt(on, () =>
+    fresher(async (page) => {
+      const first = await load(page, address("a"), { worker });
+      scores ||= first.scores;
+      check(
+        `first load keeps (${on})`,
+        first.use === "stored" &&
+          first.note === "" &&
+          first.worker === (worker !== false) &&
+          first.scores === scores,
+        JSON.stringify(first),
+      );
+      const second = await load(page, address("a"), { worker });
+      check(
+        `second load is a hit, and asks only (${on})`,
+        second.use === "hit" &&
+          second.scores === scores &&
+          asked.join() === "GET /a.gguf,HEAD /a.gguf",
+        JSON.stringify([second, asked]),
+      );
+      const kept = await list(page);
+      check(
+        `list (${on})`,
+        kept.length === 1 &&
+          kept[0].url === address("a") &&
+          kept[0].bytes === size &&
+          kept[0].complete &&
+          kept[0].version === '"v1"',
+        JSON.stringify(kept),
+      );
+      const total = await page.evaluate(() => wasmformer.cache.size());
+      check(`size (${on})`, total === size, total);
+
+      manners.etag = '"v2"';
+      const third = await load(page, address("a"), { worker });
+      check(
+        `another version is loaded and kept (${on})`,
+        third.use === "stored" &&
+          third.scores === scores &&
+          (await list(page))[0].version === '"v2"' &&
+          count("GET") === 2,
+        JSON.stringify([third, asked]),
+      );
+
+      manners.stopAt = most;
+      const broken = await load(page, address("b"), { worker });
+      const partial = (await list(page)).find((entry) => !entry.complete);
+      check(
+        `a part is kept (${on})`,
+        broken.error.includes(`broke off after ${most} of ${size} bytes`) &&
+          partial?.bytes === most,
+        JSON.stringify([broken, partial]),
+      );
+      manners.stopAt = Infinity;
+      asked = [];
+      await page.reload();
+      await page.waitForFunction(() => globalThis.wasmformer !== undefined);
+      const resumed = await load(page, address("b"), { worker });
+      check(
+        `the rest comes by a range after a reload (${on})`,
+        resumed.use === "resumed" &&
+          resumed.scores === scores &&
+          asked.at(-1) === `GET /b.gguf bytes=${most}-`,
+        JSON.stringify([resumed, asked]),
+      );
+      const gone = await page.evaluate((url) => wasmformer.cache.delete(url), address("b"));
+      const left = await list(page);
+      check(`delete (${on})`, gone === 1 && left.length === 1, JSON.stringify(left));
+      const all = await page.evaluate(() => wasmformer.cache.delete());
+      check(`delete all (${on})`, all === 1 && (await list(page)).length === 0, all);
+    }, backend),
+  );
+}
+
+await attempt("a page that is closed in the middle", () =>
+  fresher(async (page) => {
+    Object.assign(manners, { stopAt: most, stall: true });
+    void load(page, address("c"), { timeout: 60000 }).catch(() => undefined);
+    await until(async () => (await list(page))[0]?.bytes >= 256 << 10);
+    await page.reload();
+    await page.waitForFunction(() => globalThis.wasmformer !== undefined);
+    Object.assign(manners, usual);
+    asked = [];
+    const again = await load(page, address("c"));
+    const from = Number(/bytes=(\d+)-/.exec(asked.at(-1))?.[1]);
+    check(
+      "a page that is closed in the middle: what was flushed is used",
+      again.use === "resumed" && again.scores === scores && from >= 256 << 10,
+      JSON.stringify([again, asked]),
+    );
+    Object.assign(manners, { stopAt: most });
+    await load(page, address("d"));
+    Object.assign(manners, usual, { etag: '"v9"' });
+    const other = await load(page, address("d"));
+    check(
+      "a part of an older version is dropped",
+      other.use === "stored" && other.scores === scores,
+      JSON.stringify(other),
+    );
+  }),
+);
+
+await attempt("two tabs", () =>
+  fresher(async (page) => {
+    const second = await page.context().newPage();
+    await second.goto(home);
+    await second.waitForFunction(() => globalThis.wasmformer !== undefined);
+    manners.pace = 20;
+    const both = await Promise.all([load(page, address("e")), load(second, address("e"))]);
+    check(
+      "two tabs download once",
+      both.every((r) => r.scores === scores) &&
+        both
+          .map((r) => r.use)
+          .sort()
+          .join() === "hit,stored" &&
+        count("GET") === 1,
+      JSON.stringify([both, asked]),
+    );
+    manners.stall = true;
+    manners.stopAt = most;
+    void load(page, address("f"), { timeout: 60000 }).catch(() => undefined);
+    await until(async () => (await list(second)).length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    Object.assign(manners, usual);
+    const alone = await load(second, address("f"), { timeout: 700 });
+    check(
+      "a tab does not wait for one that is stuck",
+      alone.scores === scores && /does not get on/.test(alone.note),
+      JSON.stringify(alone),
+    );
+  }),
+);
+
+await attempt("network off", () =>
+  fresher(async (page) => {
+    await load(page, address("a"));
+    await page.context().setOffline(true);
+    models.close();
+    models.closeAllConnections();
+    const off = await load(page, address("a"));
+    check(
+      "with the network off a kept model loads",
+      off.use === "hit" && off.scores === scores && /could not be asked/.test(off.note),
+      JSON.stringify(off),
+    );
+    const none = await load(page, address("z"));
+    check(
+      "one that was not kept does not",
+      /WfNetworkError.*could not be downloaded/.test(none.error),
+      JSON.stringify(none),
+    );
+    await page.context().setOffline(false);
+    await new Promise((resolve) => models.listen(port, "127.0.0.1", resolve));
+  }),
+);
+
+await attempt("never fatal", () =>
+  fresher(async (page) => {
+    const off = await load(page, address("a"), { cache: false });
+    check(
+      "cache: false keeps nothing",
+      off.use === "none" && off.note === "" && (await list(page)).length === 0,
+      JSON.stringify(off),
+    );
+    manners.headers = { "cache-control": "no-store" };
+    const forbidden = await load(page, address("a"));
+    check(
+      "no-store is obeyed",
+      forbidden.use === "none" &&
+        /forbids/.test(forbidden.note) &&
+        forbidden.scores === scores &&
+        (await list(page)).length === 0,
+      JSON.stringify(forbidden),
+    );
+    Object.assign(manners, usual, { etag: "" });
+    const nameless = await load(page, address("a"));
+    check(
+      "a file without a version is not kept",
+      nameless.use === "none" && /does not name a version/.test(nameless.note),
+      JSON.stringify(nameless),
+    );
+    Object.assign(manners, usual, { body: Buffer.alloc(size, 7) });
+    const garbage = await load(page, address("g"));
+    check(
+      "what is no model is not kept",
+      /WfFormatError/.test(garbage.error) && (await list(page)).length === 0,
+      JSON.stringify([garbage, await list(page)]),
+    );
+    Object.assign(manners, usual);
+
+    const session = await page.context().newCDPSession(page);
+    const quota = (quotaSize) =>
+      session.send("Storage.overrideQuotaForOrigin", { origin: site.base, quotaSize });
+    await quota(size / 2); // which Chromium's estimate does not show
+    const burst = await load(page, address("a"));
+    check(
+      "a write that fails",
+      burst.use === "none" &&
+        burst.scores === scores &&
+        /^The copy could not be written/.test(burst.note) &&
+        (await list(page)).length === 0,
+      JSON.stringify([burst, await list(page)]),
+    );
+    await quota(1e9);
+    await page.evaluate(() => {
+      StorageManager.prototype.estimate = async () => ({
+        quota: globalThis.quota,
+        usage: await wasmformer.cache.size(),
+      });
+    });
+    const allow = (n) => page.evaluate((bytes) => (globalThis.quota = bytes), n);
+    await allow((4 << 20) + size / 2);
+    const small = await load(page, address("a"), { worker: false });
+    check(
+      "too little room",
+      small.use === "none" &&
+        small.scores === scores &&
+        /^No copy is kept: it takes [\d.]+ MB, and the browser has room for [\d.]+ MB; cache: \{evict: true\}/.test(
+          small.note,
+        ),
+      JSON.stringify(small),
+    );
+    await allow((4 << 20) + 1.6 * size);
+    const fits = await load(page, address("a"), { worker: false });
+    const full = await load(page, address("b"), { worker: false });
+    check(
+      "one fits, another does not",
+      fits.use === "stored" &&
+        full.use === "none" &&
+        full.scores === scores &&
+        (await list(page)).length === 1,
+      JSON.stringify([fits, full]),
+    );
+    const evicted = await load(page, address("b"), { worker: false, cache: { evict: true } });
+    const names = (await list(page)).map((entry) => entry.url);
+    check(
+      "with consent the one used longest ago goes",
+      evicted.use === "stored" && names.join() === address("b"),
+      JSON.stringify([evicted, names]),
+    );
+  }),
+);
+await attempt("no place", () =>
+  fresher(async (page) => {
+    await page.addInitScript(() => {
+      delete StorageManager.prototype.getDirectory;
+      delete globalThis.caches;
+    });
+    await page.reload();
+    await page.waitForFunction(() => globalThis.wasmformer !== undefined);
+    const none = await load(page, address("a"), { worker: false });
+    check(
+      "no place for files",
+      none.use === "none" && none.scores === scores && /no place/.test(none.note),
+      JSON.stringify(none),
+    );
+    check(
+      "the API works there too",
+      (await list(page)).length === 0 &&
+        (await page.evaluate(() => wasmformer.cache.delete())) === 0,
+    );
+  }),
+);
+
+await browser.close();
+models.closeAllConnections();
+models.close();
+site.close();
+finish();

@@ -1,0 +1,106 @@
+/* The shelf in the origin private file system. In a worker data is written through a synchronous
+   handle, which is the fast way and keeps what was flushed; on a page's thread through a stream,
+   whose data appears when it is closed. Reading is the same in both. */
+import { CHUNK } from "./bytes.ts";
+import type { Shelf, Sink } from "./shelf.ts";
+
+const FOLDER = "wasmformer";
+
+/** Missing in the DOM's types, which know pages only. */
+interface SyncHandle {
+  truncate(size: number): void;
+  write(bytes: Uint8Array, options: { at: number }): number;
+  flush(): void;
+  close(): void;
+}
+type FileHandle = FileSystemFileHandle & { createSyncAccessHandle?(): Promise<SyncHandle> };
+type Folder = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
+
+async function sink(handle: FileHandle, at: number): Promise<Sink> {
+  let position = at;
+  if (typeof handle.createSyncAccessHandle === "function") {
+    const access = await handle.createSyncAccessHandle();
+    access.truncate(at);
+    return {
+      write(bytes) {
+        if (access.write(bytes, { at: position }) !== bytes.length) {
+          throw new Error("the file took fewer bytes than it was given");
+        }
+        position += bytes.length;
+      },
+      flush: () => access.flush(),
+      close: () => access.close(),
+    };
+  }
+  const stream = await handle.createWritable({ keepExistingData: at > 0 });
+  await stream.truncate(at);
+  await stream.seek(at);
+  return {
+    write: (bytes) => stream.write(bytes.slice()),
+    flush: () => undefined,
+    close: () => stream.close(),
+  };
+}
+
+async function* readFile(file: File, bytes: number): AsyncGenerator<Uint8Array> {
+  if (file.size < bytes) {
+    throw new Error(`${file.size} bytes are there instead of ${bytes}`);
+  }
+  for (let at = 0; at < bytes; at += CHUNK) {
+    const piece = file.slice(at, Math.min(at + CHUNK, bytes));
+    yield new Uint8Array(await piece.arrayBuffer());
+  }
+}
+
+export async function opfsShelf(): Promise<Shelf | undefined> {
+  if (typeof navigator !== "object" || typeof navigator.storage?.getDirectory !== "function") {
+    return undefined;
+  }
+  let folder: Folder;
+  try {
+    const top = await navigator.storage.getDirectory();
+    folder = (await top.getDirectoryHandle(FOLDER, { create: true })) as Folder;
+  } catch {
+    return undefined; // some private windows have the function and refuse
+  }
+  const file = async (name: string): Promise<File | undefined> => {
+    try {
+      return await (await folder.getFileHandle(name)).getFile();
+    } catch (error) {
+      if ((error as Error).name === "NotFoundError") {
+        return undefined;
+      }
+      throw error;
+    }
+  };
+  const append = async (name: string, at: number): Promise<Sink> =>
+    sink(await folder.getFileHandle(name, { create: true }), at);
+  return {
+    async names() {
+      const names: string[] = [];
+      for await (const name of folder.keys()) {
+        names.push(name);
+      }
+      return names;
+    },
+    text: async (name) => (await file(name))?.text(),
+    async putText(name, text) {
+      const to = await append(name, 0);
+      await to.write(new TextEncoder().encode(text));
+      await to.flush();
+      await to.close();
+    },
+    size: async (name) => (await file(name))?.size ?? 0,
+    async *read(name, bytes) {
+      yield* readFile((await file(name)) ?? new File([], name), bytes);
+    },
+    append,
+    async remove(name) {
+      await folder.removeEntry(name).catch((error: Error) => {
+        if (error.name !== "NotFoundError") {
+          throw error;
+        }
+      });
+    },
+  };
+}
