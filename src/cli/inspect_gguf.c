@@ -152,6 +152,13 @@ static void print_model(const inspection *x) {
     } else {
         wf_out_row("self-test", "none");
     }
+    uint64_t chunks = wf_model_chunks(x->model);
+    if (chunks != 0) {
+        wf_out_row("hashes", "SHA-256 of %llu chunk%s of 1 MiB, checked whenever the model is loaded", (unsigned long long)chunks,
+                   chunks != 1 ? "s" : "");
+    } else {
+        wf_out_row("hashes", "none: damage goes unnoticed unless the file is pinned by its integrity");
+    }
     print_list(x->gguf, "wf.assumptions", "assumed");
     print_list(x->gguf, "wf.left_out", "left out");
 }
@@ -162,7 +169,8 @@ static void print_metadata(const wf_gguf *g) {
                                         "wf.assumptions",
                                         "wf.left_out",
                                         "wf.golden.output_source",
-                                        "wf.golden.output_self"};
+                                        "wf.golden.output_self",
+                                        "wf.chunks"};
     puts("metadata:");
     wf_table t;
     wf_table_init(&t, "ll");

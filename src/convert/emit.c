@@ -1,9 +1,11 @@
 /* Writes the GGUF file of a mapping: metadata, then each tensor row by row from the source, reordered and encoded. Holds one row
-   (a position table: one table) in memory, so the size of a checkpoint does not matter. */
+   (a position table: one table) in memory, so the size of a checkpoint does not matter. The header holds the hashes of the data
+   (runtime/integrity.h), so the final file is made twice: once to hash it, once to write it. */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "convert/mapping.h"
+#include "runtime/integrity.h"
 
 /* The stored geometry of a row of the map. */
 typedef struct stored {
@@ -157,9 +159,8 @@ static wf_status count_and_write(void *user, const void *bytes, size_t n, wf_err
     return c->out.write(c->out.user, bytes, n, err);
 }
 
-static wf_status write_all(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_gguf_writer *w, wf_byte_sink sink,
-                           const char *phase, wf_error *err) {
-    WF_TRY(wf_gguf_write_header(w, sink, err));
+static wf_status write_data(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_gguf_writer *w, const char *phase,
+                            wf_error *err) {
     for (uint32_t i = 0; i < m->row_count; i++) {
         if (o->progress != NULL) {
             o->progress(o->user, phase, i, m->row_count);
@@ -172,20 +173,92 @@ static wf_status write_all(const wf_mapping *m, const wf_convert_options *o, wf_
     return wf_gguf_write_end(w, err);
 }
 
-wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
-                  uint64_t *bytes, wf_error *err) {
+/* Digests of the chunks of the data section, grown as they come. */
+typedef struct chunk_hashes {
+    wf_sha256 hash;
+    uint8_t *digests; /* [count, 32] */
+    uint64_t count, capacity;
+    bool in_data;
+} chunk_hashes;
+
+static wf_status end_chunk(chunk_hashes *c, wf_error *err) {
+    if (c->count == c->capacity) {
+        uint64_t capacity = c->capacity * 2 + 64;
+        uint8_t *grown = wf_realloc(c->digests, (size_t)capacity * WF_SHA256_BYTES);
+        if (grown == NULL) {
+            return wf_fail(err, WF_E_MEMORY, WF_CHUNKS_KEY, -1, "no memory for the hashes of the file");
+        }
+        c->digests = grown;
+        c->capacity = capacity;
+    }
+    wf_sha256_digest(&c->hash, c->digests + c->count++ * WF_SHA256_BYTES);
+    wf_sha256_init(&c->hash);
+    return WF_OK;
+}
+
+static wf_status hash_data(void *user, const void *bytes, size_t n, wf_error *err) {
+    chunk_hashes *c = user;
+    const uint8_t *p = bytes;
+    while (c->in_data && n > 0) {
+        uint64_t left = WF_CHUNK_BYTES - c->hash.length;
+        size_t piece = n < left ? n : (size_t)left;
+        wf_sha256_add(&c->hash, p, piece);
+        p += piece;
+        n -= piece;
+        if (c->hash.length == WF_CHUNK_BYTES) {
+            WF_TRY(end_chunk(c, err));
+        }
+    }
+    return WF_OK;
+}
+
+/* One whole file to `out`; chunks: NULL, or what goes into its header. `in_data` is set once the header is out. */
+static wf_status write_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
+                            const chunk_hashes *chunks, wf_byte_sink out, bool *in_data, const char *phase, wf_error *err) {
     wf_gguf_writer *w;
-    counting c = {out, 0};
-    wf_byte_sink sink = {&c, count_and_write};
     WF_TRY(wf_gguf_writer_create(&w, err));
     wf_status status = add_metadata(m, o, type, golden, w, err);
+    if (status == WF_OK && chunks != NULL) {
+        status = wf_gguf_add_array(w, WF_CHUNKS_KEY, WF_GGUF_U8, chunks->digests, chunks->count * WF_SHA256_BYTES, err);
+    }
     if (status == WF_OK) {
         status = declare_tensors(m, type, w, err);
     }
     if (status == WF_OK) {
-        status = write_all(m, o, type, w, sink, golden != NULL ? "writing" : "measuring", err);
+        status = wf_gguf_write_header(w, out, err);
+        *in_data = true;
+    }
+    if (status == WF_OK) {
+        status = write_data(m, o, type, w, phase, err);
     }
     wf_gguf_writer_free(w);
+    return status;
+}
+
+static wf_status hash_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, chunk_hashes *c, wf_error *err) {
+    wf_byte_sink sink = {c, hash_data};
+    memset(c, 0, sizeof *c);
+    wf_sha256_init(&c->hash);
+    WF_TRY(write_file(m, o, type, NULL, NULL, sink, &c->in_data, "hashing", err));
+    return c->hash.length > 0 ? end_chunk(c, err) : WF_OK;
+}
+
+wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
+                  uint64_t *bytes, wf_error *err) {
+    counting c = {out, 0};
+    wf_byte_sink sink = {&c, count_and_write};
+    bool in_data;
+    wf_status status;
+    if (golden == NULL) {
+        status = write_file(m, o, type, NULL, NULL, sink, &in_data, "measuring", err);
+    } else {
+        chunk_hashes chunks;
+        status = hash_file(m, o, type, &chunks, err);
+        if (status == WF_OK) {
+            status = write_file(m, o, type, golden, &chunks, sink, &in_data, "writing", err);
+        }
+        wf_free(chunks.digests);
+    }
     *bytes = c.bytes;
     return status;
 }
