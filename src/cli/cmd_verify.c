@@ -46,7 +46,7 @@ static void print_text(const wf_cli *cli, const char *name, const wf_model *m, c
 }
 
 int wf_cmd_verify(wf_cli *cli, int argc, char **argv) {
-    const wf_opt options[] = {WF_OPT_THREADS(cli), WF_OPT_BACKEND(cli)};
+    const wf_opt options[] = {WF_OPT_THREADS(cli), WF_OPT_BACKEND(cli), WF_OPT_INTEGRITY(cli)};
     const wf_usage usage = {
         "verify",
         "MODEL",
