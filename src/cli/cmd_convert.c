@@ -207,8 +207,7 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     const wf_usage usage = {
         "convert",
         "SOURCE -o FILE",
-        "Turns a PyTorch checkpoint (safetensors, or .pth/.bin in the zip container; nothing in it is "
-        "executed)\n"
+        "Turns a PyTorch checkpoint (safetensors, or .pth/.bin of torch.save; nothing in it is executed)\n"
         "into a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
         "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
         1,

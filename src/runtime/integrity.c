@@ -12,13 +12,15 @@ uint64_t wf_integrity_data_end(const wf_gguf *g) {
     return g->data_start + (bytes + g->alignment - 1) / g->alignment * g->alignment;
 }
 
-/* The next "sha256-…" of a list of hashes separated by white space, or NULL; options behind a question mark don't count. */
+/* The next "sha256-…" of a list of hashes separated by white space, or NULL; options behind a
+ * question mark don't count. */
 static const char *next_token(const char *p) {
     static const char space[] = " \t\r\n\f";
     for (p += strspn(p, space); *p != '\0'; p += strspn(p, space)) {
         size_t n = strcspn(p, " \t\r\n\f?");
         if (n == TOKEN && memcmp(p, "sha256-", 7) == 0 && p[TOKEN - 1] == '=' &&
-            strspn(p + 7, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == TOKEN - 8) {
+            strspn(p + 7, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") ==
+                TOKEN - 8) {
             return p;
         }
         p += strcspn(p, space);
@@ -44,8 +46,10 @@ wf_status wf_integrity_open(wf_integrity *x, const char *pin, const char *file, 
     }
     if (next_token(pin) == NULL) {
         return wf_fail(err, WF_E_ARGUMENT, "integrity", -1,
-                       "the integrity value \"%.100s\" holds no SHA-256: \"sha256-\" and 44 characters of base64 are wanted, as "
-                       "`wasmformer inspect` prints them", pin);
+                       "the integrity value \"%.100s\" holds no SHA-256: \"sha256-\" and 44 "
+                       "characters of base64 are wanted, as "
+                       "`wasmformer inspect` prints them",
+                       pin);
     }
     x->pin_memory = wf_alloc(strlen(pin) + 1);
     if (x->pin_memory == NULL) {
@@ -67,21 +71,27 @@ static void digest_text(const wf_integrity *x, char text[WF_SHA256_TEXT]) {
     wf_sha256_text(digest, text);
 }
 
-static wf_status check_pin(const wf_integrity *x, const char *what, const char *got, wf_error *err) {
+static wf_status check_pin(const wf_integrity *x, const char *what, const char *got,
+                           wf_error *err) {
     if (x->pin == NULL || pin_holds(x, got)) {
         return WF_OK;
     }
     return wf_fail(err, WF_E_INTEGRITY, "integrity", -1,
-                   "%s of %s is not what was promised: expected %.120s, got %s; download it again, or correct the integrity value if "
-                   "the file was replaced on purpose", what, x->file, x->pin, got);
+                   "%s of %s is not what was promised: expected %.120s, got %s; download it again, "
+                   "or correct the integrity value if "
+                   "the file was replaced on purpose",
+                   what, x->file, x->pin, got);
 }
 
 static wf_status read_table(wf_integrity *x, const wf_gguf_kv *kv, wf_error *err) {
     uint64_t wanted = (x->data_end - x->data_start + WF_CHUNK_BYTES - 1) / WF_CHUNK_BYTES;
-    if (kv->type != WF_GGUF_ARRAY || kv->element != WF_GGUF_U8 || kv->count != wanted * WF_SHA256_BYTES) {
+    if (kv->type != WF_GGUF_ARRAY || kv->element != WF_GGUF_U8 ||
+        kv->count != wanted * WF_SHA256_BYTES) {
         return wf_fail(err, WF_E_FORMAT, WF_CHUNKS_KEY, -1,
-                       WF_CHUNKS_KEY " of %s is not a list of %llu SHA-256 digests, one for each MiB of its data; convert the "
-                       "checkpoint again", x->file, (unsigned long long)wanted);
+                       WF_CHUNKS_KEY " of %s is not a list of %llu SHA-256 digests, one for each "
+                                     "MiB of its data; convert the "
+                                     "checkpoint again",
+                       x->file, (unsigned long long)wanted);
     }
     x->chunks = kv->value.items;
     x->count = wanted;
@@ -113,8 +123,10 @@ static wf_status end_chunk(wf_integrity *x, wf_error *err) {
     uint64_t begin = x->data_start + x->current * WF_CHUNK_BYTES;
     if (memcmp(digest, x->chunks + x->current * WF_SHA256_BYTES, WF_SHA256_BYTES) != 0) {
         return wf_fail(err, WF_E_INTEGRITY, WF_CHUNKS_KEY, (int64_t)begin,
-                       "chunk %llu of %llu of %s (bytes %llu to %llu) is not what was published: it was damaged on its way or on the "
-                       "disk; download it again", (unsigned long long)x->current + 1, (unsigned long long)x->count, x->file,
+                       "chunk %llu of %llu of %s (bytes %llu to %llu) is not what was published: "
+                       "it was damaged on its way or on the "
+                       "disk; download it again",
+                       (unsigned long long)x->current + 1, (unsigned long long)x->count, x->file,
                        (unsigned long long)begin, (unsigned long long)x->position - 1);
     }
     x->current++;
@@ -151,8 +163,8 @@ wf_status wf_integrity_finish(wf_integrity *x, wf_error *err) {
     char got[WF_SHA256_TEXT];
     if (x->trust == WF_TRUST_CHUNKS && x->position < x->data_end) {
         return wf_fail(err, WF_E_TRUNCATED, x->file, (int64_t)x->position,
-                       "%s ends after %llu of %llu bytes: it was cut off; download it again", x->file,
-                       (unsigned long long)x->position, (unsigned long long)x->data_end);
+                       "%s ends after %llu of %llu bytes: it was cut off; download it again",
+                       x->file, (unsigned long long)x->position, (unsigned long long)x->data_end);
     }
     if (x->trust == WF_TRUST_FILE) {
         digest_text(x, got);

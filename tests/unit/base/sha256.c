@@ -1,4 +1,5 @@
-/* SHA-256: the vectors of FIPS 180-4's examples and of NIST's CAVP, pieces of every size, and the text form. */
+/* SHA-256: the vectors of FIPS 180-4's examples and of NIST's CAVP, pieces of every size, and the
+ * text form. */
 #include "base/sha256.h"
 
 #include "check.h"
@@ -25,10 +26,12 @@ WF_TEST(published_vectors) {
     check("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     check("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
           "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-    check("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu", 112,
-          "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1");
+    check("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqr"
+          "lmnopqrsmnopqrstnopqrstu",
+          112, "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1");
     check("\xbd", 1, "68325720aabd7c82f30f554b313d0570c95accbb7dc4b5aae11204c08ffe732b");
-    check("\xc9\x8c\x8e\x55", 4, "7abc22c0ae5af26ce93dbb94433a0e0b2e119d014f8e7f65bd56c61ccccd9504");
+    check("\xc9\x8c\x8e\x55", 4,
+          "7abc22c0ae5af26ce93dbb94433a0e0b2e119d014f8e7f65bd56c61ccccd9504");
 }
 
 WF_TEST(a_million_letters_in_pieces) {
@@ -48,12 +51,13 @@ WF_TEST(a_million_letters_in_pieces) {
         }
         wf_sha256_digest(&h, digest);
         hex_of(digest, hex);
-        CHECK(strcmp(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0") == 0, "pieces of %zu: %s", pieces[i],
-              hex);
+        CHECK(strcmp(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0") == 0,
+              "pieces of %zu: %s", pieces[i], hex);
     }
 }
 
-/* Every place where the padding can fall, against the same bytes taken one by one, with a digest taken in between. */
+/* Every place where the padding can fall, against the same bytes taken one by one, with a digest
+ * taken in between. */
 WF_TEST(every_length_up_to_three_blocks) {
     uint8_t bytes[192], one[32], two[32], last[32] = {0};
     for (int i = 0; i < 192; i++) {

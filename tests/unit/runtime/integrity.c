@@ -1,5 +1,6 @@
-/* Hashes and pins: a flipped bit anywhere in the data is an error that names its chunk, before any result; a weight is used only when
-   its chunks are verified; the header's pin and the whole file's; no memory beyond the table of hashes. */
+/* Hashes and pins: a flipped bit anywhere in the data is an error that names its chunk, before any
+   result; a weight is used only when its chunks are verified; the header's pin and the whole
+   file's; no memory beyond the table of hashes. */
 #include "base/alloc.h"
 #include "base/sha256.h"
 #include "runtime/model.h"
@@ -9,7 +10,8 @@ enum { MIB = 1 << 20 };
 
 /* Where a file's parts are. */
 typedef struct place {
-    size_t data_start, first, last; /* data section; bytes of the first and behind the last tensor that the model reads */
+    size_t data_start, first,
+        last; /* data section; bytes of the first and behind the last tensor that the model reads */
 } place;
 
 static void add_hashes(wf_gguf_writer *w, const tiny_file *data, wf_error *err) {
@@ -24,7 +26,8 @@ static void add_hashes(wf_gguf_writer *w, const tiny_file *data, wf_error *err) 
     wf_gguf_add_array(w, "wf.chunks", WF_GGUF_U8, digests, 32 * count, err);
 }
 
-/* The tiny model written anew with two tensors of 1.2 and 1.6 MB that it does not read, so that its data are several chunks. */
+/* The tiny model written anew with two tensors of 1.2 and 1.6 MB that it does not read, so that its
+ * data are several chunks. */
 static wf_gguf_writer *declare(const wf_gguf *g, wf_error *err) {
     wf_gguf_writer *w = NULL;
     wf_gguf_writer_create(&w, err);
@@ -42,7 +45,8 @@ static wf_gguf_writer *declare(const wf_gguf *g, wf_error *err) {
     return w;
 }
 
-static void write_data(wf_gguf_writer *w, const wf_gguf *g, const unsigned char *old, wf_error *err) {
+static void write_data(wf_gguf_writer *w, const wf_gguf *g, const unsigned char *old,
+                       wf_error *err) {
     static float unread[400000];
     for (uint64_t i = 0; i < g->tensor_count; i++) {
         const wf_gguf_tensor *t = &g->tensors[i];
@@ -64,7 +68,8 @@ static tiny_file make(wf_dtype type, bool hashed, place *where) {
     wf_error_clear(&err);
     wf_gguf_reader_create(plain.size, &r, &err);
     wf_gguf_reader_feed(r, plain.bytes, plain.size, &used, &g, &err);
-    CHECK(g != NULL && used == g->data_start, "the header is not everything before the data: %zu", used);
+    CHECK(g != NULL && used == g->data_start, "the header is not everything before the data: %zu",
+          used);
     for (int pass = 0; pass < 2; pass++) {
         wf_gguf_writer *w = declare(g, &err);
         if (pass == 1 && hashed) {
@@ -105,22 +110,26 @@ static wf_model *open_model(const char *pin, wf_error *err) {
 
 /* Every weight that a run may use lies within what is verified after `fed` bytes. */
 static void check_residency(const wf_model *m, size_t fed, size_t size, const place *where) {
-    uint64_t verified = fed >= size ? fed : fed < where->data_start ? 0 : fed - (fed - where->data_start) % MIB;
+    uint64_t verified = fed >= size               ? fed
+                        : fed < where->data_start ? 0
+                                                  : fed - (fed - where->data_start) % MIB;
     for (uint32_t i = 0; i < m->weights.count; i++) {
         const wf_weight_entry *e = &m->weights.entries[i];
         const wf_gguf_tensor *t = &m->gguf->tensors[e->stored.index];
-        CHECK(!e->resident || m->gguf->data_start + t->offset + t->bytes <= verified, "%s is used after %zu bytes", e->name, fed);
+        CHECK(!e->resident || m->gguf->data_start + t->offset + t->bytes <= verified,
+              "%s is used after %zu bytes", e->name, fed);
     }
 }
 
 typedef struct outcome {
     wf_status status; /* of the feed that failed, or of finish */
     wf_error error;
-    bool done;        /* a run came to its end before the error */
-    double early;     /* share of the nodes that ran before the last byte */
+    bool done;    /* a run came to its end before the error */
+    double early; /* share of the nodes that ran before the last byte */
 } outcome;
 
-static outcome stream(const tiny_file *f, size_t piece, const char *pin, const place *where, bool hashed) {
+static outcome stream(const tiny_file *f, size_t piece, const char *pin, const place *where,
+                      bool hashed) {
     outcome o = {WF_OK, {0}, false, 0};
     wf_session *s = NULL;
     wf_progress p = WF_NEED_BYTES;
@@ -149,7 +158,8 @@ static outcome stream(const tiny_file *f, size_t piece, const char *pin, const p
     }
     wf_error_clear(&ignored);
     bool steps = s != NULL && wf_session_step(s, 0, &p, &ignored) == WF_OK;
-    CHECK(s == NULL || steps == (o.status == WF_OK), "a run goes on although the model failed, or the reverse: %s", ignored.text);
+    CHECK(s == NULL || steps == (o.status == WF_OK),
+          "a run goes on although the model failed, or the reverse: %s", ignored.text);
     o.done |= steps && p == WF_DONE;
     wf_session_free(s);
     wf_model_free(m);
@@ -160,7 +170,8 @@ WF_TEST(runs_begin_with_verified_chunks) {
     static const size_t pieces[] = {997, 65536, MIB, 1 << 24};
     place where;
     tiny_file f = make(WF_Q8_0, true, &where);
-    CHECK(f.size - where.data_start > 2 * MIB + MIB / 2, "%zu bytes of data", f.size - where.data_start);
+    CHECK(f.size - where.data_start > 2 * MIB + MIB / 2, "%zu bytes of data",
+          f.size - where.data_start);
     for (int i = 0; i < 4; i++) {
         outcome o = stream(&f, pieces[i], NULL, &where, true);
         CHECK(o.status == WF_OK && o.done, "pieces of %zu: %s", pieces[i], o.error.text);
@@ -173,20 +184,30 @@ WF_TEST(one_flipped_bit_is_an_error_before_any_result) {
     static const size_t pieces[] = {4099, 1 << 24};
     place where;
     tiny_file f = make(WF_F16, true, &where);
-    const size_t spots[] = {where.data_start,           where.data_start + 1,       where.data_start + 4000,
-                            where.data_start + 100000,  where.data_start + MIB - 1, where.data_start + MIB,
-                            where.data_start + 1250000, where.data_start + 2 * MIB, where.last - 1,
-                            where.last,                 f.size - 1};
+    const size_t spots[] = {where.data_start,
+                            where.data_start + 1,
+                            where.data_start + 4000,
+                            where.data_start + 100000,
+                            where.data_start + MIB - 1,
+                            where.data_start + MIB,
+                            where.data_start + 1250000,
+                            where.data_start + 2 * MIB,
+                            where.last - 1,
+                            where.last,
+                            f.size - 1};
     for (size_t i = 0; i < sizeof spots / sizeof spots[0]; i++) {
         for (int j = 0; j < 2; j++) {
             char chunk[64];
             f.bytes[spots[i]] ^= (unsigned char)(1 << (i % 8));
             outcome o = stream(&f, pieces[j], NULL, &where, true);
             f.bytes[spots[i]] ^= (unsigned char)(1 << (i % 8));
-            snprintf(chunk, sizeof chunk, "chunk %zu of 3 of tiny.gguf (bytes %zu to ", (spots[i] - where.data_start) / MIB + 1,
+            snprintf(chunk, sizeof chunk, "chunk %zu of 3 of tiny.gguf (bytes %zu to ",
+                     (spots[i] - where.data_start) / MIB + 1,
                      spots[i] - (spots[i] - where.data_start) % MIB);
-            CHECK(o.status == WF_E_INTEGRITY, "byte %zu: status %d %s", spots[i], (int)o.status, o.error.text);
-            CHECK(strstr(o.error.text, chunk) != NULL, "byte %zu: %s, not %s", spots[i], o.error.text, chunk);
+            CHECK(o.status == WF_E_INTEGRITY, "byte %zu: status %d %s", spots[i], (int)o.status,
+                  o.error.text);
+            CHECK(strstr(o.error.text, chunk) != NULL, "byte %zu: %s, not %s", spots[i],
+                  o.error.text, chunk);
             CHECK(strstr(o.error.text, "download it again") != NULL, "%s", o.error.text);
             CHECK(!o.done, "byte %zu: there was a result", spots[i]);
         }
@@ -221,20 +242,25 @@ WF_TEST(the_pin_of_a_file_with_hashes_is_its_headers) {
         outcome o = stream(&f, piece, pin, &where, true);
         CHECK(o.status == WF_OK && o.done, "pieces of %zu: %s", piece, o.error.text);
     }
-    snprintf(list, sizeof list, "sha512-abc sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n %s?x ", pin);
+    snprintf(list, sizeof list,
+             "sha512-abc sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n %s?x ", pin);
     CHECK(stream(&f, 9999, list, &where, true).status == WF_OK, "one of several");
-    const size_t spots[] = {8, 24 + 8 + 3, where.data_start / 2, where.data_start - 60, where.data_start - 1};
-    for (int i = 0; i < 5; i++) { /* a count, a letter of a key, metadata, the tensor table, padding */
+    const size_t spots[] = {8, 24 + 8 + 3, where.data_start / 2, where.data_start - 60,
+                            where.data_start - 1};
+    for (int i = 0; i < 5;
+         i++) { /* a count, a letter of a key, metadata, the tensor table, padding */
         f.bytes[spots[i]] ^= 1;
         outcome o = stream(&f, 777, pin, &where, false);
         f.bytes[spots[i]] ^= 1;
         CHECK(o.status != WF_OK && !o.done, "byte %zu of the header may change", spots[i]);
-        CHECK(i != 1 && i < 4 ? true : o.status == WF_E_INTEGRITY, "byte %zu: %s", spots[i], o.error.text);
+        CHECK(i != 1 && i < 4 ? true : o.status == WF_E_INTEGRITY, "byte %zu: %s", spots[i],
+              o.error.text);
     }
     pin[10] = pin[10] == 'A' ? 'B' : 'A';
     outcome o = stream(&f, 1000, pin, &where, false);
-    CHECK(o.status == WF_E_INTEGRITY && strstr(o.error.text, pin) != NULL && strstr(o.error.text, ", got sha256-") != NULL, "%s",
-          o.error.text);
+    CHECK(o.status == WF_E_INTEGRITY && strstr(o.error.text, pin) != NULL &&
+              strstr(o.error.text, ", got sha256-") != NULL,
+          "%s", o.error.text);
     free(f.bytes);
 }
 
@@ -252,13 +278,15 @@ WF_TEST(a_foreign_file_is_pinned_whole) {
         f.bytes[spots[i]] ^= 4;
         o = stream(&f, 50000, pin, &where, false);
         f.bytes[spots[i]] ^= 4;
-        CHECK(o.status == WF_E_INTEGRITY && !o.done, "byte %zu: status %d", spots[i], (int)o.status);
+        CHECK(o.status == WF_E_INTEGRITY && !o.done, "byte %zu: status %d", spots[i],
+              (int)o.status);
     }
     free(f.bytes);
 }
 
 WF_TEST(bad_values_get_sentences) {
-    static const char *const bad[] = {"md5-abc", "sha256-short=", "sha512-AAAA", "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA*"};
+    static const char *const bad[] = {"md5-abc", "sha256-short=", "sha512-AAAA",
+                                      "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA*"};
     for (int i = 0; i < 4; i++) {
         wf_options o = wf_options_default();
         wf_model *m = NULL;
@@ -279,7 +307,8 @@ WF_TEST(a_table_of_another_size_is_refused) {
     }
     key[9 + 4] = WF_GGUF_I8; /* type ARRAY (u32), element (u32) */
     outcome o = stream(&f, 5000, NULL, &where, false);
-    CHECK(o.status == WF_E_FORMAT && strstr(o.error.text, "wf.chunks of tiny.gguf") != NULL, "%s", o.error.text);
+    CHECK(o.status == WF_E_FORMAT && strstr(o.error.text, "wf.chunks of tiny.gguf") != NULL, "%s",
+          o.error.text);
     free(f.bytes);
 }
 
@@ -294,7 +323,8 @@ WF_TEST(hashes_take_no_memory) {
         free(f.bytes);
     }
     CHECK(peaks[1] - peaks[0] < 4096, "%llu bytes more", (unsigned long long)(peaks[1] - peaks[0]));
-    CHECK(wf_alloc_get_stats().live == 0, "%llu blocks leak", (unsigned long long)wf_alloc_get_stats().live);
+    CHECK(wf_alloc_get_stats().live == 0, "%llu blocks leak",
+          (unsigned long long)wf_alloc_get_stats().live);
 }
 
 int main(void) {
