@@ -10,7 +10,7 @@
 set(WF_DIST ${CMAKE_SOURCE_DIR}/web/dist)
 set(flags -O3 -msimd128)
 set(link -O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sFILESYSTEM=0
-    -sMALLOC=emmalloc -sIMPORTED_MEMORY=1 -sSTACK_SIZE=256KB)
+    -sMALLOC=emmalloc -sIMPORTED_MEMORY=1 -sINITIAL_MEMORY=1MB -sSTACK_SIZE=256KB)
 set(threads -matomics -mbulk-memory)
 set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_init_tls,--export=__tls_size)
 

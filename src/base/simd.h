@@ -1,11 +1,14 @@
-/* 128-bit SIMD under one set of names: the wasm_* intrinsics. On wasm they come from the compiler; natively SIMDe provides
-   them, so that sanitizers and fuzzers run the very source that ships. Native results equal the wasm baseline bit for bit
-   (build with -ffp-contract=off); known exceptions: min/max of ±0 and NaN, which no kernel relies on.
+/* 128-bit SIMD under one set of names: the wasm_* intrinsics. On wasm they come from the compiler;
+   natively SIMDe provides them, so that sanitizers and fuzzers run the very source that ships.
+   Native results equal the wasm baseline bit for bit (build with -ffp-contract=off); known
+   exceptions: min/max of ±0 and NaN, which no kernel relies on.
 
    Relaxed SIMD is a second build of the same files (WF_RELAXED). What differs sits in two helpers:
-     wf_madd(a, b, c)                 a·b + c: two roundings in the baseline, fused where WF_RELAXED allows it
-     wf_dot_i8x16_add(w, x, acc)      four bytes of w · four bytes of x added to each lane of acc; w is signed, the second
-                                      operand is what the CPU makes of it (dot_probe.c) */
+     wf_madd(a, b, c)                 a·b + c: two roundings in the baseline, fused where WF_RELAXED
+                                      allows it
+     wf_dot_i8x16_add(w, x, acc)      four bytes of w · four bytes of x added to each lane of acc; w
+                                      is signed, the second operand is what the CPU makes of it
+                                      (dot_probe.c) */
 #ifndef WF_BASE_SIMD_H
 #define WF_BASE_SIMD_H
 
@@ -13,7 +16,8 @@
 #include <stdint.h>
 
 #define WF_INLINE static inline __attribute__((always_inline))
-/* Before the loops over a tile's registers: their arrays only become registers when the loops are gone. */
+/* Before the loops over a tile's registers: their arrays only become registers when the loops are
+   gone. */
 #if defined(__clang__)
 #define WF_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -43,16 +47,18 @@
 #include <immintrin.h>
 #endif
 
-/* What a relaxed dot does, by the CPU below: VNNI multiplies u8 × s8, Arm's SDOT s8 × s8, and pmaddubsw u8 × s8 with sums of
-   two products that saturate at 16 bits. Natively it is emulated, and tests choose which. */
+/* What a relaxed dot does, by the CPU below: VNNI multiplies u8 × s8, Arm's SDOT s8 × s8, and
+   pmaddubsw u8 × s8 with sums of two products that saturate at 16 bits. Natively it is emulated,
+   and tests choose which. */
 typedef enum wf_simd_dot { WF_SIMD_DOT_VNNI, WF_SIMD_DOT_SDOT, WF_SIMD_DOT_PMADDUBSW } wf_simd_dot;
 void wf_simd_dot_emulate(wf_simd_dot kind);
 v128_t wf_simd_dot_emulated(v128_t w, v128_t x, v128_t acc);
 
 #endif
 
-/* Constants come from tables, through a pointer that the compiler cannot see through, one load32_splat each: a v128.const
-   is dear in V8 and cost GELU and exp half their speed (kernels/simd128/README.md). */
+/* Constants come from tables, through a pointer that the compiler cannot see through, one
+   load32_splat each: a v128.const is dear in V8 and cost GELU and exp half their speed
+   (kernels/simd128/README.md). */
 WF_INLINE const void *wf_table(const void *table) {
     __asm__("" : "+r"(table));
     return table;
@@ -76,7 +82,8 @@ WF_INLINE v128_t wf_madd(v128_t a, v128_t b, v128_t c) {
 #endif
 }
 
-/* The baseline wasm build has no such instruction: there WF_SIMD_HAS_DOT is 0 and nothing may call this. */
+/* The baseline wasm build has no such instruction: there WF_SIMD_HAS_DOT is 0 and nothing may call
+   this. */
 #if !defined(__wasm__)
 #define WF_SIMD_HAS_DOT 1
 WF_INLINE v128_t wf_dot_i8x16_add(v128_t w, v128_t x, v128_t acc) { return wf_simd_dot_emulated(w, x, acc); }

@@ -236,15 +236,6 @@ static void print_tensors(const wf_gguf *g) {
     wf_table_print(&t, stdout);
 }
 
-static uint64_t elements_of(const wf_gguf *g) {
-    uint64_t n = 0;
-    for (uint64_t i = 0; i < g->tensor_count; i++) {
-        const uint64_t *d = g->tensors[i].dims;
-        n += d[0] * d[1] * d[2] * d[3];
-    }
-    return n;
-}
-
 static void print_text(const inspection *x) {
     wf_number count;
     const char *name = wf_gguf_get_string(x->gguf, "general.name"),
@@ -252,7 +243,7 @@ static void print_text(const inspection *x) {
     wf_out_text(stdout, name != NULL ? name : x->name);
     fputs(": ", stdout);
     wf_out_text(stdout, arch != NULL ? arch : "a GGUF file without an architecture");
-    printf(", %s parameters in %llu tensors\n", wf_out_count(count, elements_of(x->gguf)),
+    printf(", %s parameters in %llu tensors\n", wf_out_count(count, wf_gguf_parameters(x->gguf)),
            (unsigned long long)x->gguf->tensor_count);
     if (x->model != NULL) {
         print_model(x);
@@ -283,7 +274,7 @@ static void print_foreign_json(const inspection *x) {
     wf_text_json_string(&t, arch != NULL ? arch : "");
     wf_text_add(&t, ",\"error\":");
     wf_json_error(&t, &x->refusal);
-    wf_text_format(&t, ",\"parameters\":%llu,\"metadata\":{", (unsigned long long)elements_of(g));
+    wf_text_format(&t, ",\"parameters\":%llu,\"metadata\":{", (unsigned long long)wf_gguf_parameters(g));
     for (uint64_t i = 0; i < g->kv_count; i++) {
         wf_text value;
         memset(&value, 0, sizeof value);

@@ -87,6 +87,9 @@ const char *wf_gguf_item_string(const wf_gguf_kv *kv, uint64_t i);
 /* Hash or binary search; NULL when absent. */
 const wf_gguf_tensor *wf_gguf_find_tensor(const wf_gguf *g, const char *name);
 
+/* Elements of all tensors, without the zeros that pad rows to a block. */
+uint64_t wf_gguf_parameters(const wf_gguf *g);
+
 /* ---- reading ---- */
 
 /* Receives tensor data in file order, in pieces of any size; `at` is the piece's offset inside the

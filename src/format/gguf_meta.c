@@ -133,3 +133,17 @@ const char *wf_gguf_item_string(const wf_gguf_kv *kv, uint64_t i) {
     }
     return ((const wf_gguf_string *)kv->value.items)[i].text;
 }
+
+/* wf.k holds the logical row length of each tensor, 0 where rows are not padded. */
+uint64_t wf_gguf_parameters(const wf_gguf *gguf) {
+    const wf_gguf_kv *k = wf_gguf_find(gguf, "wf.k");
+    bool padded = k != NULL && k->type == WF_GGUF_ARRAY && k->count == gguf->tensor_count;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < gguf->tensor_count; i++) {
+        const uint64_t *d = gguf->tensors[i].dims;
+        uint64_t logical = 0;
+        bool shorter = padded && wf_gguf_item_u64(k, i, &logical) && logical != 0 && logical < d[0];
+        sum += (shorter ? logical : d[0]) * d[1] * d[2] * d[3];
+    }
+    return sum;
+}

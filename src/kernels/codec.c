@@ -1,4 +1,5 @@
-/* The table of weight codecs. A type that is missing here has no fast kernel: the caller names it in its error. */
+/* The table of weight codecs. A type that is missing here has no fast kernel: the caller names it
+   in its error. */
 #include "kernels/codec.h"
 
 #include "kernels/simd128/codecs.h"

@@ -1,7 +1,9 @@
-/* Activations as int8, one symmetric scale a row: the definition, shared by the scalar kernels and the fast ones
-   (simd128/quantize_row.c gives the same integers).
-       largest = max |x|,  step = largest / 127,  q = nearest(x · (127 / largest)) in −127 … 127,  x ≈ step · q
-   nearest rounds halves to even. A row of zeros has step 0 and q = 0. All in float, so that every build agrees. */
+/* Activations as int8, one symmetric scale a row: the definition, shared by the scalar kernels and
+   the fast ones (simd128/quantize_row.c gives the same integers).
+       largest = max |x|,  step = largest / 127,  x ≈ step · q,
+       q = nearest(x · (127 / largest)) in −127 … 127
+   nearest rounds halves to even. A row of zeros has step 0 and q = 0. All in float, so that every
+   build agrees. */
 #ifndef WF_KERNELS_QUANTIZE_H
 #define WF_KERNELS_QUANTIZE_H
 

@@ -180,10 +180,7 @@ static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err)
         return wf_fail(err, WF_E_UNSUPPORTED, "general.architecture", -1,
                        "%s holds a model of architecture \"%s\"; this version runs %s", m->file_name, name, wf_arch_list());
     }
-    for (uint64_t i = 0; i < gguf->tensor_count; i++) {
-        const uint64_t *d = gguf->tensors[i].dims;
-        m->parameters += d[0] * d[1] * d[2] * d[3];
-    }
+    m->parameters = wf_gguf_parameters(gguf);
     WF_TRY(m->arch->configure(gguf, &m->arena, &m->config, &m->input, err));
     WF_TRY(read_image(m, err));
     WF_TRY(read_taps(m, err));

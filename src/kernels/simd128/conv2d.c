@@ -1,6 +1,7 @@
-/* conv2d as an implicit GEMM: the patches of a row block are gathered into scratch memory (patches.h), then the codec's GEMM
-   runs on them with the fused epilogue. A 1×1 kernel with stride 1 reads the map in place.
-   Cost: output rows · n · k multiply–adds at linear's rate, plus the gathering. */
+/* conv2d as an implicit GEMM: the patches of a row block are gathered into scratch memory
+   (patches.h), then the codec's GEMM runs on them with the fused epilogue. A 1×1 kernel with stride
+   1 reads the map in place. Cost: output rows · n · k multiply–adds at linear's rate, plus the
+   gathering. */
 #include "kernels/simd128/gemm_grid.h"
 #include "kernels/simd128/patches.h"
 

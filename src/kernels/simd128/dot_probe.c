@@ -1,9 +1,12 @@
-/* Which relaxed dot this CPU has, found by arithmetic (the instruction's result is left to the implementation when its
-   second operand is not in 0 … 127). Weights are the first operand, full int8:
+/* Which relaxed dot this CPU has, found by arithmetic (the instruction's result is left to the
+   implementation when its second operand is not in 0 … 127). Weights are the first operand, full
+   int8:
        u8 × s8, exact       VNNI and AVX-VNNI                      → WF_DOT_U8S8 (activations + 128)
        s8 × s8, exact       Arm's SDOT                             → WF_DOT_S8S8
-       u8 × s8, saturating  pmaddubsw on older x86, or anything else → WF_DOT_I16 (no relaxed dot at all)
-   A module may run on another machine than the one it was compiled on, so this is asked at start, not at build. */
+       u8 × s8, saturating  pmaddubsw on older x86, or anything else → WF_DOT_I16 (no relaxed dot at
+                            all)
+   A module may run on another machine than the one it was compiled on, so this is asked at start,
+   not at build. */
 #include "base/simd.h"
 #include "kernels/codec.h"
 
@@ -18,12 +21,12 @@ static int32_t dot_of(int8_t w, int8_t x) {
 
 static wf_dot probe(void) {
     /* 0x80 is 128 or −128; 255 · 127 · 2 does not fit 16 bits, so saturation shows. */
-    if (dot_of(127, -1) == 4 * 127 * 255 && dot_of(-128, -1) == 4 * -128 * 255 && dot_of(1, -128) == 4 * 128 &&
-        dot_of(-127, 3) == 4 * -127 * 3) {
+    if (dot_of(127, -1) == 4 * 127 * 255 && dot_of(-128, -1) == 4 * -128 * 255 &&
+        dot_of(1, -128) == 4 * 128 && dot_of(-127, 3) == 4 * -127 * 3) {
         return WF_DOT_U8S8;
     }
-    if (dot_of(127, -128) == 4 * 127 * -128 && dot_of(-128, -128) == 4 * 128 * 128 && dot_of(127, 127) == 4 * 127 * 127 &&
-        dot_of(-127, 3) == 4 * -127 * 3) {
+    if (dot_of(127, -128) == 4 * 127 * -128 && dot_of(-128, -128) == 4 * 128 * 128 &&
+        dot_of(127, 127) == 4 * 127 * 127 && dot_of(-127, 3) == 4 * -127 * 3) {
         return WF_DOT_S8S8;
     }
     return WF_DOT_I16;
@@ -39,8 +42,8 @@ wf_dot wf_dot_probe(void) { return probe(); }
 
 static int current = -1;
 
-/* Two threads that ask first at the same time find the same answer. Natively the dot is emulated, slowly: it is there for
-   tests, which force it, unless WF_RELAXED asks for it. */
+/* Two threads that ask first at the same time find the same answer. Natively the dot is emulated,
+   slowly: it is there for tests, which force it, unless WF_RELAXED asks for it. */
 wf_dot wf_dot_current(void) {
     int dot = __atomic_load_n(&current, __ATOMIC_RELAXED);
     if (dot < 0) {

@@ -1,5 +1,6 @@
-/* gelu: y = ½ x (1 + erf(x/√2)), a rational approximation without exp (vmath.h), where the scalar twin sums a series.
-   Cost: about 25 vector operations for four elements, ~1 ns an element. `out` may be in0. */
+/* gelu: y = ½ x (1 + erf(x/√2)), a rational approximation without exp (vmath.h), where the scalar
+   twin sums a series. Cost: about 25 vector operations for four elements, ~1 ns an element. `out`
+   may be in0. */
 #include "kernels/op.h"
 #include "kernels/simd128/vmath.h"
 
@@ -10,7 +11,8 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return (uint32_t)((wf_shape_elements(&call->out.shape) + TILE_ELEMENTS - 1) / TILE_ELEMENTS);
 }
 
-/* The whole tensor is one run of floats, a multiple of 32 long: zero lanes stay zero, as GELU(0) = 0. */
+/* The whole tensor is one run of floats, a multiple of 32 long: zero lanes stay zero, as GELU(0) =
+   0. */
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     uint64_t begin = (uint64_t)tile * TILE_ELEMENTS, end = wf_shape_elements(&call->out.shape);

@@ -1,7 +1,9 @@
-/* C = A · Wᵀ with everything reused where it is cheapest: a block of A (MC rows × KC) stays in L2 while the panels of W pass
-   through L1 one block at a time, and a tile of C stays in registers. Partial sums wait in C between blocks of K, so the
-   order of additions is that of one plain loop over k. The epilogue runs on a panel as soon as its last block is done.
-   Limit: one multiply and one addition (or one fused) of four lanes per two vector operations a cycle; the loads fit beside. */
+/* C = A · Wᵀ with everything reused where it is cheapest: a block of A (MC rows × KC) stays in L2
+   while the panels of W pass through L1 one block at a time, and a tile of C stays in registers.
+   Partial sums wait in C between blocks of K, so the order of additions is that of one plain loop
+   over k. The epilogue runs on a panel as soon as its last block is done. Limit: one multiply and
+   one addition (or one fused) of four lanes per two vector operations a cycle; the loads fit
+   beside. */
 #include "kernels/simd128/gemm_blocked.h"
 
 #include "kernels/simd128/gemm_epilogue.h"
@@ -9,13 +11,15 @@
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Panels that pass through together. One row takes four at once and three rows two, to keep enough sums in flight; more
-   rows take two one after the other, so that a cache line of C is written whole while it is near. */
+/* Panels that pass through together. One row takes four at once and three rows two, to keep enough
+   sums in flight; more rows take two one after the other, so that a cache line of C is written
+   whole while it is near. */
 enum { GROUP = 4 };
 static uint32_t panels_at_once(uint32_t m) { return m == 1 ? GROUP : 2; }
 
-/* A block of K: rows [row, row + rows) against `panels` panels, the first of which is `panel`. Rows are dealt out evenly:
-   49 = 4 × 6 + 5 × 5 wastes less than 8 × 6 + 1, since a tile of one row takes as long as one of four. */
+/* A block of K: rows [row, row + rows) against `panels` panels, the first of which is `panel`. Rows
+   are dealt out evenly: 49 = 4 × 6 + 5 × 5 wastes less than 8 × 6 + 1, since a tile of one row
+   takes as long as one of four. */
 static void rows_times_panels(const wf_gemm *g, wf_f32_tile t, uint32_t row, uint32_t rows, uint32_t panel,
                               uint32_t panels, bool last) {
     uint32_t tiles = (rows + WF_TILE_ROWS - 1) / WF_TILE_ROWS;

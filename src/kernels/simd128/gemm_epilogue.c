@@ -1,5 +1,6 @@
-/* The epilogue of every GEMM: a second pass over sums that are still in the L1 cache. Kept out of the micro-kernels because
-   GELU needs all registers. Padding columns stay zero: their sums, biases, scales and residuals are zero, and GELU(0) = 0. */
+/* The epilogue of every GEMM: a second pass over sums that are still in the L1 cache. Kept out of
+   the micro-kernels because GELU needs all registers. Padding columns stay zero: their sums,
+   biases, scales and residuals are zero, and GELU(0) = 0. */
 #include "kernels/simd128/gemm_epilogue.h"
 
 #include <string.h>

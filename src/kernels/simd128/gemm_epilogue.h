@@ -1,5 +1,5 @@
-/* What follows the sums of a matrix product, on one row block of one or more panels while it is still in the L1 cache:
-   C ← [residual +] [scale ·] act([row scale ·] C [+ bias]). */
+/* What follows the sums of a matrix product, on one row block of one or more panels while it is
+   still in the L1 cache: C ← [residual +] [scale ·] act([row scale ·] C [+ bias]). */
 #ifndef WF_KERNELS_SIMD128_GEMM_EPILOGUE_H
 #define WF_KERNELS_SIMD128_GEMM_EPILOGUE_H
 
@@ -9,7 +9,7 @@
    row_scale: [rows] of this block, or NULL. */
 void wf_gemm_epilogue(const wf_gemm *g, uint32_t row, uint32_t rows, uint32_t column, uint32_t columns,
                       const float *row_scale);
-/* Keeps the invariant of rows: lanes behind the last panel up to ldc are zero. Call when n1 == n. */
+/* Lanes behind the last panel up to ldc are set to zero, the invariant of rows. Call when n1 == n. */
 void wf_gemm_zero_lanes(const wf_gemm *g, uint32_t row, uint32_t rows);
 
 #endif

@@ -1,6 +1,6 @@
-/* Codec F16: panels [n/8][k][8] of IEEE halves, half the memory of F32. A block of a panel is widened to f32 (exactly) once
-   for all rows of a row block, then the f32 micro-kernel runs: the product costs what f32 costs, plus about 15 operations
-   for eight weights, 2 % at 96 rows. */
+/* Codec F16: panels [n/8][k][8] of IEEE halves, half the memory of F32. A block of a panel is
+   widened to f32 (exactly) once for all rows of a row block, then the f32 micro-kernel runs: the
+   product costs what f32 costs, plus about 15 operations for eight weights, 2 % at 96 rows. */
 #include "base/bytes.h"
 #include "base/half.h"
 #include "base/simd.h"
@@ -24,8 +24,9 @@ static void pack(void *packed, uint32_t n, uint32_t k, uint32_t panel, const voi
     }
 }
 
-/* base/half.h on 4 halves, sign-extended: the sign stays where it is, exponent and mantissa move to their places in f32, and
-   scaling by 2^112 moves the exponent's value. Right for all but infinities and NaNs. */
+/* base/half.h on 4 halves, sign-extended: the sign stays where it is, exponent and mantissa move to
+   their places in f32, and scaling by 2^112 moves the exponent's value. Right for all but
+   infinities and NaNs. */
 static const int32_t widen_table[] = {(int32_t)0x8fffe000, 0x77800000 /* 2^112 */};
 
 WF_INLINE v128_t widen(v128_t h) {

@@ -1,4 +1,5 @@
-/* Codec F32: panels [n/8][k][8] of float, read in place. Cost: m · n · k multiply–adds; weights pass once per row block. */
+/* Codec F32: panels [n/8][k][8] of float, read in place. Cost: m · n · k multiply–adds; weights
+   pass once per row block. */
 #include <string.h>
 
 #include "kernels/simd128/codecs.h"

@@ -1,8 +1,9 @@
-/* The f32 micro-kernel. A tile of C stays in registers while k runs: per k, two vectors of each panel are loaded once, and
-   each row adds splat(a) · b to its accumulators. 6 rows × 1 panel (12 accumulators; 5 rows in the baseline build) is what
-   V8's 14 registers hold, and reaches the machine's peak (README.md); the smaller tiles serve the rows that 6 leaves over, and with few rows more
-   panels keep enough independent sums in flight to hide the latency of an addition.
-   Every element is ((0 + a₀b₀) + a₁b₁) + … whatever the tile. */
+/* The f32 micro-kernel. A tile of C stays in registers while k runs: per k, two vectors of each
+   panel are loaded once, and each row adds splat(a) · b to its accumulators. 6 rows × 1 panel (12
+   accumulators; 5 rows in the baseline build) is what V8's 14 registers hold, and reaches the
+   machine's peak (README.md); the smaller tiles serve the rows that 6 leaves over, and with few
+   rows more panels keep enough independent sums in flight to hide the latency of an addition. Every
+   element is ((0 + a₀b₀) + a₁b₁) + … whatever the tile. */
 #include "kernels/simd128/gemm_f32_tile.h"
 
 #include "base/simd.h"
@@ -45,8 +46,10 @@ WF_INLINE void tile(const wf_f32_tile *t, const uint32_t rows, const uint32_t pa
 }
 
 /* Functions of their own, so that each gets its own register allocation. */
-#define TILE(rows, panels) \
-    static __attribute__((noinline)) void tile_##rows##x##panels(const wf_f32_tile *t) { tile(t, rows, panels); }
+#define TILE(rows, panels)                                                               \
+    static __attribute__((noinline)) void tile_##rows##x##panels(const wf_f32_tile *t) { \
+        tile(t, rows, panels);                                                           \
+    }
 #if defined(WF_RELAXED)
 TILE(6, 1)
 #endif

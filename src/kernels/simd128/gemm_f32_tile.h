@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The tiles that exist: up to 4 panels with 1 row, 2 panels with up to 3 rows, 1 panel with up to WF_TILE_ROWS. Without the
-   fused multiply–add a product needs a register of its own, and V8 would spill with 6 rows: half the speed. */
+/* The tiles that exist: up to 4 panels with 1 row, 2 panels with up to 3 rows, 1 panel with up to
+   WF_TILE_ROWS. Without the fused multiply–add a product needs a register of its own, and V8 would
+   spill with 6 rows: half the speed. */
 #if defined(WF_RELAXED)
 enum { WF_TILE_ROWS = 6 };
 #else

@@ -1,6 +1,7 @@
-/* How a matrix product is cut into tiles for the pool: row blocks × column blocks. Rows are cut first, into at most MC of
-   them, so that a block of A fits the L2 cache; if that gives too few tiles to balance a few threads, columns are cut too.
-   The grid depends on shapes alone, never on the number of threads. */
+/* How a matrix product is cut into tiles for the pool: row blocks × column blocks. Rows are cut
+   first, into at most MC of them, so that a block of A fits the L2 cache; if that gives too few
+   tiles to balance a few threads, columns are cut too. The grid depends on shapes alone, never on
+   the number of threads. */
 #ifndef WF_KERNELS_SIMD128_GEMM_GRID_H
 #define WF_KERNELS_SIMD128_GEMM_GRID_H
 
@@ -13,7 +14,8 @@ typedef struct wf_gemm_grid {
     uint32_t row_blocks, column_blocks; /* tiles = their product */
 } wf_gemm_grid;
 
-/* min_columns: below this a column block is not worth repeating the preparation of its rows (patches, int8 rows). */
+/* min_columns: below this a column block is not worth repeating the preparation of its rows
+   (patches, int8 rows). */
 static inline wf_gemm_grid wf_gemm_grid_make(uint32_t rows, uint32_t n, uint32_t min_columns) {
     wf_gemm_grid g = {rows, (n + WF_PANEL - 1) / WF_PANEL, (rows + WF_GRID_ROWS - 1) / WF_GRID_ROWS, 1};
     if (g.row_blocks < WF_GRID_TILES) {
@@ -34,9 +36,10 @@ static inline uint32_t wf_gemm_grid_tile_rows(const wf_gemm_grid *g) {
     return (g->rows + g->row_blocks - 1) / g->row_blocks;
 }
 
-/* Rows *row … *row + *rows − 1 and columns *n0 … *n1 − 1 of a tile. Tiles of one row block follow each other. */
-static inline void wf_gemm_grid_tile(const wf_gemm_grid *g, uint32_t tile, uint32_t n, uint32_t *row, uint32_t *rows,
-                                     uint32_t *n0, uint32_t *n1) {
+/* Rows *row … *row + *rows − 1 and columns *n0 … *n1 − 1 of a tile. Tiles of one row block follow
+   each other. */
+static inline void wf_gemm_grid_tile(const wf_gemm_grid *g, uint32_t tile, uint32_t n,
+                                     uint32_t *row, uint32_t *rows, uint32_t *n0, uint32_t *n1) {
     uint64_t r = tile / g->column_blocks, c = tile % g->column_blocks;
     *row = (uint32_t)(r * g->rows / g->row_blocks);
     *rows = (uint32_t)((r + 1) * g->rows / g->row_blocks) - *row;

@@ -1,6 +1,7 @@
-/* Codec Q8_0 with float activations: a block of a panel is decoded to f32 (w = d·q, exactly as tensor/q8_0.c) once for all
-   rows of a row block, then the f32 micro-kernel runs. The product costs what f32 costs, plus about 20 operations for 16
-   weights; weights take 9.5 bits. For integer dots see gemm_q8_0_int8.c. */
+/* Codec Q8_0 with float activations: a block of a panel is decoded to f32 (w = d·q, exactly as
+   tensor/q8_0.c) once for all rows of a row block, then the f32 micro-kernel runs. The product
+   costs what f32 costs, plus about 20 operations for 16 weights; weights take 9.5 bits. For integer
+   dots see gemm_q8_0_int8.c. */
 #include "base/simd.h"
 #include "kernels/simd128/codecs.h"
 #include "kernels/simd128/gemm_blocked.h"

@@ -1,16 +1,16 @@
-/* Codec Q8_0 with int8 activations. Each row of A is quantized with one step (kernels/quantize.h); per block of 32 the sum
-   Σ qx·qw is an exact integer, so that
+/* Codec Q8_0 with int8 activations. Each row of A is quantized with one step (kernels/quantize.h);
+   per block of 32 the sum Σ qx·qw is an exact integer, so that
        C[i, j] = step[i] · Σ_blocks d[j, block] · (Σ qx·qw)
-   is the same to the last bit however the integers come about (gemm_q8_0_tile.c): the blocks are added in their order, in
-   float. Blocking as in gemm_blocked.c; the step is applied with the epilogue.
-   Cost: m · n · k integer multiply–adds, and about 0.5 ns an element of A for quantizing. */
+   is the same to the last bit however the integers come about (gemm_q8_0_tile.c): the blocks are
+   added in their order, in float. Blocking as in gemm_blocked.c; the step is applied with the
+   epilogue. Cost: m · n · k integer multiply–adds, and about 0.3 ns an element of A to quantize. */
 #include "kernels/simd128/codecs.h"
 #include "kernels/simd128/gemm_epilogue.h"
 #include "kernels/simd128/gemm_q8_0_tile.h"
 #include "kernels/simd128/quantize_row.h"
 
-/* Rows that are quantized together, and blocks of 32 in a block of K: 8 KiB of widened panel and 5 rows of A, 5 KiB,
-   share the L1 cache. */
+/* Rows that are quantized together, and blocks of 32 in a block of K: 8 KiB of widened panel and 5
+   rows of A, 5 KiB, share the L1 cache. */
 enum { ROWS = 96, KC_BLOCKS = 16 };
 
 /* Parts of the scratch memory, each 64-byte aligned. */

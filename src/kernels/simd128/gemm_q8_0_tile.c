@@ -1,12 +1,14 @@
 /* The int8 micro-kernel in its lowerings (dot_probe.c), all from the same panels:
-   WF_DOT_I16   i32x4.dot_i16x8_s on widened weights. A lane holds k₀k₁k₂k₃ of one weight row: shifting right by 8 in 16-bit
-                lanes leaves k₁ and k₃, shifting left first leaves k₀ and k₂, without a shuffle; the activations are stored
-                in that order. For many rows the weights are widened once, into memory.
+   WF_DOT_I16   i32x4.dot_i16x8_s on widened weights. A lane holds k₀k₁k₂k₃ of one weight row:
+                shifting right by 8 in 16-bit lanes leaves k₁ and k₃, shifting left first leaves k₀
+                and k₂, without a shuffle; the activations are stored in that order. For many rows
+                the weights are widened once, into memory.
    WF_DOT_U8S8  relaxed dot with activations + 128; the sums begin at −128 Σ qw.
    WF_DOT_S8S8  relaxed dot as it is; the sums begin at 0.
-   The integer sums of a block stay in registers, the float sums of the tile in C (L1): together they are too many.
-   Limit: per block and 6 × 8 tile 96 relaxed dots beside 12 conversions, 12 fused additions and their loads and stores,
-   60–70 % of the plain int8 peak; with WF_DOT_I16 192 dots and 192 additions beside the same, 85 %. */
+   The integer sums of a block stay in registers, the float sums of the tile in C (L1): together
+   they are too many. Limit: per block and 6 × 8 tile 96 relaxed dots beside 12 conversions, 12
+   fused additions and their loads and stores, 60–70 % of the plain int8 peak; with WF_DOT_I16 192
+   dots and 192 additions beside the same, 85 %. */
 #include "kernels/simd128/gemm_q8_0_tile.h"
 
 #include "base/simd.h"
@@ -34,8 +36,10 @@ WF_INLINE void add_block(const wf_q8_0_tile *t, uint32_t block, const uint32_t r
     }
 }
 
-/* rows, panels and how are constants where this is inlined; minus is all ones if sums begin at −128 Σ qw, else zero. */
-WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t panels, const lowering how, v128_t minus) {
+/* rows, panels and how are constants where this is inlined; minus is all ones if sums begin at −128
+   Σ qw, else zero. */
+WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t panels,
+                    const lowering how, v128_t minus) {
     const uint32_t vectors = 2 * panels;
     const uint32_t group_bytes = how == DOT ? 4 : 8; /* of a row of A: 4 elements */
     const char *a[6];
@@ -76,10 +80,12 @@ WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t p
                 WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
                     v128_t *s = &sum[i * vectors + j];
 #if WF_SIMD_HAS_DOT
-                    *s = how == DOT ? wf_dot_i8x16_add(w[j], x, *s) : wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-#else
-                    *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
+                    if (how == DOT) {
+                        *s = wf_dot_i8x16_add(w[j], x, *s);
+                        continue;
+                    }
 #endif
+                    *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
                 }
             }
             if (how != DOT) {
@@ -103,18 +109,20 @@ WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t p
 }
 
 /* Functions of their own, so that each gets its own register allocation. */
-#define TILE(how, rows, panels)                                                                              \
-    static __attribute__((noinline)) void tile_##how##_##rows##x##panels(const wf_q8_0_tile *t, v128_t minus) { \
-        tile(t, rows, panels, how, minus);                                                                   \
+#define TILE(how, rows, panels)                                                           \
+    static __attribute__((noinline)) void tile_##how##_##rows##x##panels(                 \
+        const wf_q8_0_tile *t, v128_t minus) {                                            \
+        tile(t, rows, panels, how, minus);                                                \
     }
 typedef void (*tile_function)(const wf_q8_0_tile *t, v128_t minus);
 
-TILE(WIDEN_ON_THE_WAY, 1, 1) TILE(WIDEN_ON_THE_WAY, 2, 1) TILE(WIDEN_ON_THE_WAY, 3, 1) TILE(WIDEN_ON_THE_WAY, 4, 1)
-TILE(WIDEN_ON_THE_WAY, 5, 1) TILE(WIDEN_ON_THE_WAY, 1, 2)
+TILE(WIDEN_ON_THE_WAY, 1, 1) TILE(WIDEN_ON_THE_WAY, 2, 1) TILE(WIDEN_ON_THE_WAY, 3, 1)
+TILE(WIDEN_ON_THE_WAY, 4, 1) TILE(WIDEN_ON_THE_WAY, 5, 1) TILE(WIDEN_ON_THE_WAY, 1, 2)
 TILE(WIDE, 3, 1) TILE(WIDE, 4, 1) TILE(WIDE, 5, 1)
 
 #if WF_SIMD_HAS_DOT
-TILE(DOT, 1, 1) TILE(DOT, 2, 1) TILE(DOT, 3, 1) TILE(DOT, 4, 1) TILE(DOT, 5, 1) TILE(DOT, 6, 1) TILE(DOT, 1, 2)
+TILE(DOT, 1, 1) TILE(DOT, 2, 1) TILE(DOT, 3, 1) TILE(DOT, 4, 1) TILE(DOT, 5, 1)
+TILE(DOT, 6, 1) TILE(DOT, 1, 2)
 #endif
 
 /* By rows; [0] has one row and two panels. NULL: never asked for. */

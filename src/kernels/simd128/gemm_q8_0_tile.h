@@ -4,14 +4,14 @@
 
 #include "kernels/simd128/q8_0_panel.h"
 
-/* A block's weights as int16, for WF_DOT_I16: [group of 4 k][k₀k₂ | k₁k₃][8 rows of the panel][2]. */
+/* A block's weights as int16, for WF_DOT_I16: [group of 4 k][k₀k₂ | k₁k₃][8 rows of a panel][2]. */
 typedef int16_t wf_q8_0_wide_block[WF_Q8_K / 4][2][WF_PANEL][2];
 
 typedef struct wf_q8_0_tile {
     const void *a; size_t lda;           /* [rows, 32·blocks] quantized rows, stride in bytes */
     const wf_q8_0_panel_block *b;        /* panel p begins at b + p·panel */
     size_t panel;
-    const wf_q8_0_wide_block *wide;      /* the first panel's blocks, widened; NULL = widen on the way (WF_DOT_I16) */
+    const wf_q8_0_wide_block *wide;      /* the first panel's blocks, widened; NULL = widen on the way */
     float *c; size_t ldc;                /* [rows, 8·panels] */
     uint32_t blocks;
     bool first; /* C is taken as zero */

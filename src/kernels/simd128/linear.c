@@ -1,6 +1,7 @@
-/* linear on the codec's GEMM: rows in place, weights in panels, the epilogue fused (codec.h). Against the scalar twin: the
-   same sums in the same order, four columns at once, each weight loaded once for six rows.
-   Cost: rows · n · k multiply–adds at 80–95 % of the machine's peak (README.md). */
+/* linear on the codec's GEMM: rows in place, weights in panels, the epilogue fused (codec.h).
+   Against the scalar twin: the same sums in the same order, four columns at once, each weight
+   loaded once for six rows. Cost: rows · n · k multiply–adds at 80–95 % of the machine's peak
+   (README.md). */
 #include "kernels/simd128/gemm_grid.h"
 
 static wf_gemm_grid grid(const wf_op_call *call) {

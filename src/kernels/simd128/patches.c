@@ -1,13 +1,15 @@
-/* Gathering patches. Channels-last maps give runs of kernel_w · ci floats, copied four at a time; the picture at the stem
-   (NCHW) is interleaved on the way, three planes at once when it has three. Cost: one load and one store for four
-   elements, 1–2 % of the product that follows (the three-plane stem about 5 %). */
+/* Gathering patches. Channels-last maps give runs of kernel_w · ci floats, copied four at a time;
+   the picture at the stem (NCHW) is interleaved on the way, three planes at once when it has three.
+   Cost: one load and one store for four elements, 1–2 % of the product that follows (the
+   three-plane stem about 5 %). */
 #include "kernels/simd128/patches.h"
 
 #include <string.h>
 
 #include "base/simd.h"
 
-/* One output cell: where its patch begins in the input, negative or past the end where it is padded. */
+/* One output cell: where its patch begins in the input, negative or past the end where it is
+   padded. */
 typedef struct cell {
     uint32_t n;
     int64_t y, x;
@@ -29,8 +31,8 @@ static void inside(int64_t x, uint32_t kernel_w, uint32_t w, uint32_t *begin, ui
     *begin = first > *end ? *end : (uint32_t)first;
 }
 
-/* Channels last: the cells of a line follow each other, without gaps when c is a multiple of 32. Reading past c is safe:
-   lanes up to the stride are there, and zero. */
+/* Channels last: the cells of a line follow each other, without gaps when c is a multiple of 32.
+   Reading past c is safe: lanes up to the stride are there, and zero. */
 static void rows_patch(const wf_view *in, const wf_op_params *p, cell at, float *out) {
     const wf_shape *s = &in->shape;
     const uint32_t c = s->c, stride = wf_shape_stride(s);
@@ -78,7 +80,8 @@ static void picture_patch(const wf_view *in, const wf_op_params *p, cell at, flo
             zero(out, (size_t)kernel_w * c);
             continue;
         }
-        const float *line = (const float *)in->data + (size_t)at.n * c * plane + (size_t)y * s->w; /* [c] planes */
+        /* [c] planes */
+        const float *line = (const float *)in->data + (size_t)at.n * c * plane + (size_t)y * s->w;
         if (c == 3 && kernel_w >= 4 && begin == 0 && end == kernel_w) {
             const float *from = line + at.x;
             for (uint32_t i = 0; i + 4 < kernel_w; i += 4) {

@@ -1,5 +1,5 @@
-/* Packing rows of ggml's Q8_0 blocks (34 bytes: f16 scale, 32 int8) into panels. Elements beyond k are set to zero whatever
-   the file holds there, and so are rows beyond n. */
+/* Packing rows of ggml's Q8_0 blocks (34 bytes: f16 scale, 32 int8) into panels. Elements beyond k
+   are set to zero whatever the file holds there, and so are rows beyond n. */
 #include "kernels/simd128/q8_0_panel.h"
 
 #include <string.h>

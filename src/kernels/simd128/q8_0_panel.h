@@ -1,4 +1,5 @@
-/* Q8_0 in panels: per 8 rows and 32 elements of k one block, which serves all lowerings of the integer dot. */
+/* Q8_0 in panels: per 8 rows and 32 elements of k one block, which serves all lowerings of the
+   integer dot. */
 #ifndef WF_KERNELS_SIMD128_Q8_0_PANEL_H
 #define WF_KERNELS_SIMD128_Q8_0_PANEL_H
 
@@ -12,7 +13,7 @@ typedef struct wf_q8_0_panel_block {
     int16_t minus_sum[WF_PANEL];        /* −Σ q over the block, for dots with unsigned activations */
 } wf_q8_0_panel_block;
 
-_Static_assert(sizeof(wf_q8_0_panel_block) == 304 && sizeof(wf_q8_0_panel_block) % 16 == 0, "9.5 bits a weight");
+_Static_assert(sizeof(wf_q8_0_panel_block) == 304, "9.5 bits a weight, a multiple of 16 bytes");
 
 static inline uint32_t wf_q8_0_blocks(uint32_t k) { return (k + WF_Q8_K - 1) / WF_Q8_K; }
 static inline const wf_q8_0_panel_block *wf_q8_0_panel(const wf_weight *w, uint32_t panel) {

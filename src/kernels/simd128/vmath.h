@@ -1,17 +1,19 @@
-/* exp and GELU on four floats, from additions, multiplications and one division: bit-equal natively and in the baseline wasm,
-   within an ulp or two of that where WF_RELAXED fuses. The coefficients are minimax fits made for this file (weighted least
-   squares with Lawson's reweighting, 40 digits). The _f32 forms run the same operations on one number.
+/* exp and GELU on four floats, from additions, multiplications and one division: bit-equal natively
+   and in the baseline wasm, within an ulp or two of that where WF_RELAXED fuses. The coefficients
+   are minimax fits made for this file (weighted least squares with Lawson's reweighting, 40
+   digits). The _f32 forms run the same operations on one number.
 
      wf_exp    relative error < 2e-7 on [−87.3, 88.3]; 0 below, exp(88.37) above; NaN stays NaN
-     wf_gelu   ½ x (1 + erf(x/√2)), the exact form: relative L2 error < 6e-8 on [−3, 3], |error| < 3e-7 · |x| anywhere */
+     wf_gelu   ½ x (1 + erf(x/√2)), the exact form: relative L2 error < 6e-8 on [−3, 3], |error| <
+               3e-7 · |x| anywhere */
 #ifndef WF_KERNELS_SIMD128_VMATH_H
 #define WF_KERNELS_SIMD128_VMATH_H
 
 #include "base/simd.h"
 
-/* exp(x) = 2ⁿ · exp(r), n = nearest(x / ln 2), |r| ≤ ½ ln 2. Adding 1.5·2²³ rounds to the nearest integer and leaves n in
-   the low bits of the sum. −ln 2 has two parts, the first of 9 bits, so that n times it is exact.
-   exp(r) ≈ 1 + r + r² (c₀ + c₁ r + c₂ r² + c₃ r³), error 1.1e-7. */
+/* exp(x) = 2ⁿ · exp(r), n = nearest(x / ln 2), |r| ≤ ½ ln 2. Adding 1.5·2²³ rounds to the nearest
+   integer and leaves n in the low bits of the sum. −ln 2 has two parts, the first of 9 bits, so
+   that n times it is exact. exp(r) ≈ 1 + r + r² (c₀ + c₁ r + c₂ r² + c₃ r³), error 1.1e-7. */
 static const float wf_exp_table[] = {
     88.37f, -87.33f, 1.44269504f, 12582912.0f, -0.693359375f, 2.12194440e-4f,
     0.00831250335f, 0.0418903346f, 0.166671154f, 0.499992303f, 1.0f,
@@ -33,8 +35,8 @@ WF_INLINE v128_t wf_exp(v128_t x) {
     return wasm_v128_andnot(wasm_f32x4_mul(e, power), wasm_f32x4_lt(x, wf_f32x4_at(k, 1)));
 }
 
-/* x · (½ + y P(y²)/Q(y²)) with y = x clamped to ±5.6, beyond which Φ is 0 or 1 in float. Error of P/Q: 1.5e-8 with the
-   coefficients as the floats they are. P from y¹⁰ down, then Q; Q ends with 1. */
+/* x · (½ + y P(y²)/Q(y²)) with y = x clamped to ±5.6, beyond which Φ is 0 or 1 in float. Error of
+   P/Q: 1.5e-8 with the coefficients as the floats they are. P from y¹⁰ down, then Q; Q ends with 1. */
 static const float wf_gelu_table[] = {
     5.6f, -5.6f, 0.5f,
     2.214620487e-8f, 6.356080121e-6f, 0.0001738185674f, 0.004707064014f, 0.03437319398f, 0.3989422321f,

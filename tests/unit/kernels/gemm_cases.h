@@ -236,11 +236,12 @@ static const uint32_t case_n[] = {1,  3,  7,  8,  9,  15, 16, 17, 23, 24,
                                   25, 31, 32, 33, 40, 63, 64, 65, 70};
 #define CASE_COUNT(list) ((uint32_t)(sizeof(list) / sizeof(list)[0]))
 
-/* The lists' lengths have no common factor, so that every pair of neighbours is another one; each value occurs several
-   times, and so does each combination of options. */
+/* The lists' lengths have no common factor, so that every pair of neighbours is another one; each
+   value occurs several times, and so does each combination of options. */
 static void cases_run(void (*check)(uint32_t m, uint32_t k, uint32_t n, uint32_t options)) {
     for (uint32_t i = 0; i < 96; i++) {
-        check(case_m[i % CASE_COUNT(case_m)], case_k[5 * i % CASE_COUNT(case_k)], case_n[7 * i % CASE_COUNT(case_n)], i % 32);
+        check(case_m[i % CASE_COUNT(case_m)], case_k[5 * i % CASE_COUNT(case_k)],
+              case_n[7 * i % CASE_COUNT(case_n)], i % 32);
     }
     for (uint32_t i = 0; i < CASE_COUNT(case_n); i++) { /* one row and few rows take paths of their own */
         check(1, 67, case_n[i], i % 32);
