@@ -189,7 +189,7 @@ static void print_json(const job *j) {
 }
 
 int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
-    static const char *const types[] = {"f32", "f16", "q8_0"};
+    static const char *const types[] = {"f32", "f16", "q8_0", "q4_0"};
     job j;
     memset(&j, 0, sizeof j);
     j.cli = cli;
@@ -197,7 +197,7 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     int type = 0, n;
     const wf_opt options[] = {
         {"out", 'o', WF_OPT_TEXT, "FILE", &j.out, 0, 0, "the GGUF file to write"},
-        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0", &type, 0, 0, "how matrices are stored (default f32)"},
+        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0|q4_0", &type, 0, 0, "how matrices are stored (default f32)"},
         {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0,
          "constructor arguments as JSON, or an HF config.json"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,

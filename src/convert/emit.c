@@ -71,6 +71,53 @@ static wf_status write_tensor(const wf_mapping *m, const wf_map_row *r, wf_dtype
     return status;
 }
 
+/* Relative L2 of what a matrix decodes to against what it was. */
+static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const stored *s, double *loss, wf_error *err) {
+    void *memory;
+    uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
+    WF_TRY(wf_alloc_array(&memory, 3 * s->stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
+    float *source = memory, *line = source + s->stored_k, *back = line + s->stored_k;
+    void *encoded = back + s->stored_k;
+    const wf_dtype_info *type = wf_dtype_get(s->type);
+    double difference = 0, size = 0;
+    wf_status status = WF_OK;
+    for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
+        status = read_row(m, r, s, i, source, line, err);
+        if (status == WF_OK) {
+            type->encode(line, encoded, s->stored_k);
+            type->decode(encoded, back, s->stored_k);
+        }
+        for (uint64_t k = 0; k < s->k && status == WF_OK; k++) {
+            double d = (double)back[k] - (double)line[k];
+            difference += d * d;
+            size += (double)line[k] * (double)line[k];
+        }
+    }
+    *loss = size > 0 ? __builtin_sqrt(difference / size) : 0;
+    wf_free(memory);
+    return status;
+}
+
+wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err) {
+    memset(worst, 0, WF_WORST_LAYERS * sizeof *worst);
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        stored s = stored_of(&m->rows[i], type);
+        wf_layer_loss one = {m->rows[i].source->name, 0};
+        if (m->rows[i].kind != WF_MAP_LINEAR && m->rows[i].kind != WF_MAP_CONV) {
+            continue;
+        }
+        WF_TRY(layer_loss(m, &m->rows[i], &s, &one.loss, err));
+        for (int w = 0; w < WF_WORST_LAYERS; w++) { /* insertion into a list of three */
+            if (one.loss > worst[w].loss) {
+                wf_layer_loss moved = worst[w];
+                worst[w] = one;
+                one = moved;
+            }
+        }
+    }
+    return WF_OK;
+}
+
 static wf_status add_list(wf_gguf_writer *w, const char *key, const wf_map_list *list, wf_error *err) {
     return list->count == 0 ? WF_OK : wf_gguf_add_array(w, key, WF_GGUF_STRING, list->items, list->count, err);
 }
@@ -102,7 +149,7 @@ static const char *own_text(const wf_mapping *m, const char *key, const char *fa
 
 static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
                               wf_gguf_writer *w, wf_error *err) {
-    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q8_0 ? 7 : 0;
+    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q4_0 ? 2 : type == WF_Q8_0 ? 7 : 0;
     char lower[16] = {0};
     for (int i = 0; wf_dtype_get(type)->name[i] != '\0' && i < 15; i++) {
         char c = wf_dtype_get(type)->name[i];

@@ -257,7 +257,7 @@ static wf_status locate(void *user, const wf_pickle_value *storage, const char *
 }
 
 static wf_status open_legacy(wf_source *s, wf_error *err) {
-    static const uint8_t magic[MAGIC_BYTES] = "\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+    static const char magic[] = "\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
     opening o = {.s = s};
     wf_torch_storages storages = {&o, locate};
     uint8_t head[MAGIC_BYTES];

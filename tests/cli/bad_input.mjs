@@ -137,6 +137,11 @@ for (const start of [native, wasi]) {
             /more than --max-loss 1e-06/,
         ],
         [
+            'too much loss, naming the layers',
+            ['convert', source, '-o', at('n.gguf'), '--type', 'q4_0'],
+            /more than --max-loss 0\.2; .* most are network\.4\.1\.mlp\.fc2\.weight \(0\.088\), network\.1\.proj\.weight \(0\.087\), network\.2\.0\.mlp\.fc2\.weight \(0\.087\):/,
+        ],
+        [
             'tensors of no known model',
             ['convert', io, '-o', at('n.gguf')],
             /no known architecture|asked|config/,
