@@ -112,9 +112,9 @@ for (const start of [native, wasi]) {
             /sharded checkpoint/,
         ],
         [
-            'a sharded index',
+            'an index that is not there',
             ['convert', at('model.safetensors.index.json'), '-o', at('n.gguf')],
-            /sharded checkpoint/,
+            /cannot be opened/,
         ],
         [
             'broken JSON',
