@@ -1,6 +1,5 @@
 /* SHA-256 (FIPS 180-4) of bytes as they arrive, and the text that pins them: "sha256-" + base64, as
-   in subresource integrity. One block costs about 64 rounds of scalar work; only the message
-   schedule is SIMD (sha256.c). */
+   in subresource integrity. Costs 64 dependent rounds a block of 64 bytes; rates in sha256.c. */
 #ifndef WF_BASE_SHA256_H
 #define WF_BASE_SHA256_H
 

@@ -43,7 +43,7 @@ static void put_object(blob *p, const legacy *l) {
 }
 
 static blob make(const legacy *l) {
-    static const float storage[7] = {1, 2, 3, 4, 5, 6, 7};
+    static const float elements[7] = {1, 2, 3, 4, 5, 6, 7};
     blob b = {NULL, 0, 0};
     blob_put(&b, magic, sizeof magic - 1);
     blob_put(&b, "\x80\2M", 3);
@@ -58,7 +58,7 @@ static blob make(const legacy *l) {
     }
     blob_text(&b, "e.");
     blob_int(&b, l->elements, 8);
-    blob_put(&b, storage, l->stored);
+    blob_put(&b, elements, l->stored);
     return b;
 }
 
