@@ -32,8 +32,10 @@
   function showProblem(error) {
     $("problem").hidden = error === null;
     $("problem").textContent = error === null ? "" : error.message;
-    if (error !== null) {
+    if (error !== null) { /* no answer of another picture may stay beside this one */
       $("loading").hidden = true;
+      $("results").replaceChildren();
+      $("time").textContent = "";
     }
   }
 
@@ -77,7 +79,7 @@
   let answers = 0;
 
   /* Only the newest picture counts: an answer that was overtaken is dropped. */
-  async function classify(picture) {
+  async function classify(picture, name) {
     const mine = ++latest;
     if (model === null) {
       return; /* load() classifies what is shown when it is ready */
@@ -91,7 +93,7 @@
       }
     } catch (error) {
       if (mine === latest) {
-        showProblem(error);
+        showProblem(name === undefined ? error : new Error(`${name} cannot be read, it may be damaged or cut off. ${error.message}`));
       }
     }
   }
@@ -104,6 +106,9 @@
     try {
       await photo.decode();
     } catch {
+      latest++;
+      photo.hidden = true;
+      $("hint").hidden = false;
       showProblem(new Error(`This file is no picture that the browser can decode${source.name ? `: ${source.name}` : ""}.`));
       return;
     } finally {
@@ -113,7 +118,7 @@
     }
     photo.hidden = false;
     camera.hidden = $("hint").hidden = true;
-    await classify(photo);
+    await classify(typeof source === "string" ? photo : source, source.name);
   }
 
   function takeFiles(files) {
@@ -130,6 +135,7 @@
     stream = null;
     camera.srcObject = null;
     camera.hidden = true;
+    $("hint").hidden = !photo.hidden;
     $("webcam").setAttribute("aria-pressed", "false");
   }
 

@@ -124,6 +124,8 @@ typedef struct wf_class_score {
     uint32_t index;
     float score;
 } wf_class_score;
+/* A sentence when a logit is no finite number: there is no best class then. */
+wf_status wf_classify_check(const float *logits, uint32_t n, wf_error *err);
 /* The k best of n logits, by descending score, ties to the lower index; softmax unless raw. Returns how many (≤ n). */
 uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, wf_class_score *out);
 

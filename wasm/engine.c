@@ -283,7 +283,9 @@ WF_EXPORT(wf_image_end) uint32_t engine_image_end(void *session, uint32_t index)
 }
 
 WF_EXPORT(wf_top) const uint32_t *engine_top(const float *logits, uint32_t n, uint32_t k, uint32_t raw) {
-    fresh_error();
+    if (wf_classify_check(logits, n, fresh_error()) != WF_OK) {
+        return NULL;
+    }
     k = k < n ? k : n;
     uint32_t *words = hold(&engine.top, sizeof(uint32_t) + k * sizeof(wf_class_score), "a list of classes");
     if (words != NULL) {

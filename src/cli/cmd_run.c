@@ -294,9 +294,14 @@ int wf_cmd_run(wf_cli *cli, int argc, char **argv) {
         wf_fail(&err, WF_E_ARGUMENT, "run", -1, "run needs --in FILE and --out FILE");
         return wf_cli_usage_error(cli, &err);
     }
+    r.model = argv[0];
+    if (wf_path_same(r.out, r.in) || wf_path_same(r.out, r.model)) {
+        wf_fail(&err, WF_E_ARGUMENT, "out", -1, "--out %s would replace the %s: choose another name", r.out,
+                wf_path_same(r.out, r.in) ? "input" : "model");
+        return wf_cli_usage_error(cli, &err);
+    }
     r.wide = precision == 1;
     cli->backend = r.wide ? WF_BACKEND_F64 : cli->backend;
-    r.model = argv[0];
     int code = WF_EXIT_OK;
     wf_arena_init(&r.arena);
     if (run_all(&r, activations == 0, &err) != WF_OK) {

@@ -23,6 +23,11 @@ bool wf_path_exists(const char *path) {
     return stat(path, &s) == 0;
 }
 
+bool wf_path_same(const char *a, const char *b) {
+    struct stat x, y;
+    return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
 bool wf_path_is_folder(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);

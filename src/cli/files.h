@@ -27,6 +27,8 @@ wf_status wf_input_view(wf_input_file *f, wf_file *out, wf_error *err);
 /* A whole file of at most `limit` bytes; wf_free it. A NUL follows the last byte. */
 wf_status wf_input_all(const char *path, uint64_t limit, char **out, size_t *n, wf_error *err);
 
+/* The same file, under whatever names. */
+bool wf_path_same(const char *a, const char *b);
 bool wf_path_exists(const char *path);
 bool wf_path_is_folder(const char *path);
 const char *wf_path_base(const char *path); /* the part behind the last / */

@@ -95,7 +95,8 @@ static wf_status find_integrity(inspection *x, wf_error *err) {
 /* ---- one value of the metadata as text ---- */
 
 static void add_number(wf_text *t, double v) {
-    wf_text_format(t, v == (double)(int64_t)v ? "%.0f" : "%.6g", v);
+    bool whole = v > -1e15 && v < 1e15 && v == (double)(int64_t)v; /* the cast is defined only in range */
+    wf_text_format(t, whole ? "%.0f" : "%.6g", v);
 }
 
 static void add_value(wf_text *t, const wf_gguf *g, const wf_gguf_kv *kv) {

@@ -74,7 +74,8 @@ wf_status wf_classifier_run(wf_classifier *c, const char *picture, wf_error *err
         memcpy(input, c->pixels, (size_t)n * sizeof(float));
     }
     WF_TRY(wf_run_session(c->cli, c->loaded.session, NULL, err));
-    return wf_session_read_f32(c->loaded.session, 0, c->logits, err);
+    WF_TRY(wf_session_read_f32(c->loaded.session, 0, c->logits, err));
+    return wf_classify_check(c->logits, c->classes, err);
 }
 
 const char *wf_classifier_label(const wf_classifier *c, uint32_t index, char buffer[24]) {

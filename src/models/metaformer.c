@@ -83,7 +83,7 @@ static wf_norm_slot read_norm(wf_meta *m, const char *kind, const char *eps) {
         return slot;
     }
     slot.kind = (wf_norm_kind)found;
-    slot.eps = wf_meta_f32(m, eps);
+    slot.eps = wf_meta_f32(m, eps, 1e-12f, 1e-1f);
     return slot;
 }
 

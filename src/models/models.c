@@ -67,13 +67,20 @@ uint32_t wf_meta_u32(wf_meta *m, const char *key, uint32_t low, uint32_t high) {
     return (uint32_t)v;
 }
 
-float wf_meta_f32(wf_meta *m, const char *key) {
-    char name[128];
+float wf_meta_f32(wf_meta *m, const char *key, float low, float high) {
+    char name[128], why[96];
     double v = 0;
     if (!wf_gguf_get_f64(m->gguf, full_key(m, key, name, sizeof name), &v)) {
         wf_meta_fail(m, key, "is missing or no number");
+        return low;
     }
-    return (float)v;
+    float f = (float)v;
+    if (!(f >= low && f <= high)) {
+        snprintf(why, sizeof why, "is %g, outside %g … %g", v, (double)low, (double)high);
+        wf_meta_fail(m, key, why);
+        return low;
+    }
+    return f;
 }
 
 bool wf_meta_bool(wf_meta *m, const char *key) {

@@ -35,7 +35,7 @@ typedef struct wf_meta {
     wf_status status; /* the first failure */
 } wf_meta;
 uint32_t wf_meta_u32(wf_meta *m, const char *key, uint32_t low, uint32_t high);
-float wf_meta_f32(wf_meta *m, const char *key);
+float wf_meta_f32(wf_meta *m, const char *key, float low, float high); /* low ≤ value ≤ high, so never NaN */
 bool wf_meta_bool(wf_meta *m, const char *key);
 const char *wf_meta_string(wf_meta *m, const char *key);
 /* An array with `count` items (count = 0: any from 1 to `most`); returns the number of items. */

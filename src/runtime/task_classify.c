@@ -33,3 +33,14 @@ uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, 
     }
     return count;
 }
+
+wf_status wf_classify_check(const float *logits, uint32_t n, wf_error *err) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(logits[i] - logits[i] == 0)) { /* infinities and NaN */
+            return wf_fail(err, WF_E_FORMAT, "classify", -1,
+                           "the model gives no finite score for class %u, so nothing can be said about this picture; its "
+                           "weights or metadata are damaged, or the input holds NaN", i);
+        }
+    }
+    return WF_OK;
+}

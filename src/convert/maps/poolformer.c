@@ -333,6 +333,10 @@ static void configure(wf_mapping *m, details *d) {
         need_geometry(m, d, "downsampling", d->downsample.kernel, 3, "down_stride", "down_pad");
     }
     d->pool_size = wf_map_arg(m, "pool_size", 3);
+    if (d->pool_size % 2 == 0 || d->stem.stride == 0 || d->downsample.stride == 0) {
+        wf_map_fail(m, WF_E_ARGUMENT, m->config.file, "%s gives pool_size %u and strides %u and %u; the window must be odd and a stride "
+                    "at least 1", m->config.file, d->pool_size, d->stem.stride, d->downsample.stride);
+    }
     d->head_dim = 32;
     bool keys = has(m, block_prefix(m, d, 0, 0), wf_map_format(m, ".%s", n->scale1));
     d->layer_scale = wf_map_arg_bool(m, "use_layer_scale", keys);
@@ -347,19 +351,18 @@ static void configure(wf_mapping *m, details *d) {
 static void compare_with_config(wf_mapping *m, const details *d) {
     static const char *const widths[] = {[SAIL] = "embed_dims", [TIMM] = "dims", [HF] = "hidden_sizes"};
     static const char *const depths[] = {[SAIL] = "layers", [TIMM] = "depths", [HF] = "depths"};
-    const wf_json *w = wf_json_get(m->config.args, widths[d->lib]), *b = wf_json_get(m->config.args, depths[d->lib]);
     for (uint32_t s = 0; s < d->stages; s++) {
         const struct {
-            const wf_json *list;
             const char *key;
-            uint32_t found;
-        } rows[] = {{w, widths[d->lib], d->width[s]}, {b, depths[d->lib], d->blocks[s]}};
-        for (int i = 0; i < 2; i++) {
-            unsigned long long v;
-            if (rows[i].list != NULL && rows[i].list->kind == WF_JSON_ARRAY &&
-                (rows[i].list->count != d->stages || !wf_json_to_u64(wf_json_at(rows[i].list, s), &v) || v != rows[i].found)) {
-                wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s of %s does not fit the checkpoint, which has %u stages and %u in "
-                            "stage %u: another model's config?", rows[i].key, m->config.file, d->stages, rows[i].found, s);
+            uint32_t scale, found; /* the config's value × scale, rounded down, must be `found` */
+        } rows[] = {{widths[d->lib], 1, d->width[s]}, {depths[d->lib], 1, d->blocks[s]}, {"mlp_ratios", d->width[s], d->hidden[s]}};
+        for (int i = 0; i < 3; i++) {
+            const wf_json *list = wf_json_get(m->config.args, rows[i].key), *v = wf_json_at(list, s);
+            bool given = list != NULL && list->kind != WF_JSON_NULL;
+            if (given && (list->count != d->stages || v == NULL || v->kind != WF_JSON_NUMBER ||
+                          !(v->number * rows[i].scale >= rows[i].found && v->number * rows[i].scale < rows[i].found + 1.0))) {
+                wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s of %s does not fit the checkpoint, whose stage %u of %u has %u: another "
+                            "model's config?", rows[i].key, m->config.file, s, d->stages, rows[i].found / rows[i].scale);
             }
         }
     }

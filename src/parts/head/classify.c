@@ -3,6 +3,10 @@
 #include "parts/parts.h"
 
 static wf_id classifier(wf_graph *g, wf_id pooled, const wf_head *head) {
+    if (head->classes == 0 && wf_graph_stored_rows(g, "head.weight") != 0) {
+        return wf_graph_fail(g, WF_E_FORMAT, "class_count", "the metadata say that there is no classifier, but the file holds "
+                             "\"head.weight\"; convert the checkpoint again");
+    }
     return head->classes != 0 ? wf_node_linear(g, pooled, "head", head->classes, true) : pooled;
 }
 

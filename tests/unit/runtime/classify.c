@@ -31,7 +31,22 @@ WF_TEST(softmax_over_all_classes) {
     CHECK_NEAR(total, 1, 1e-5);
 }
 
+WF_TEST(scores_must_be_finite) {
+    float logits[3] = {1, 2, 3};
+    wf_error err;
+    wf_error_clear(&err);
+    CHECK_OK(wf_classify_check(logits, 3, &err), err);
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        logits[i] = bad[i];
+        wf_error_clear(&err);
+        CHECK_FAILS(wf_classify_check(logits, 3, &err), WF_E_FORMAT, err);
+        logits[i] = 0;
+    }
+}
+
 int main(void) {
+    RUN(scores_must_be_finite);
     RUN(best_first_ties_to_the_lower_index);
     RUN(softmax_over_all_classes);
     return wf_test_done();
