@@ -36,6 +36,8 @@ typedef struct wf_options {
     bool int8_rows;         /* Q8_0 layers: quantize activations to int8 rows and use integer dots (the fast way) */
     const char *file_name;  /* for error texts; copied */
     uint64_t file_bytes;    /* length of the file if known, else 0 */
+    const char *integrity;  /* "sha256-BASE64" that pins the file, or NULL; copied. What `wasmformer inspect` prints: of the header
+                               where that holds the hashes of the data (wf.chunks), else of the whole file */
 } wf_options;
 wf_options wf_options_default(void);
 
@@ -52,6 +54,13 @@ bool wf_model_is_complete(const wf_model *m);
 /* Bytes of the file consumed so far, and its total (0 before the header is there). */
 uint64_t wf_model_position(const wf_model *m);
 uint64_t wf_model_total_bytes(const wf_model *m);
+
+/* What the bytes are checked against before a run uses them: "chunks" (the file's own hashes), "file" (a pin of the whole file: no
+   run before its end) or "none". */
+const char *wf_model_verified(const wf_model *m);
+/* The `integrity` value of a file with hashes, and how many chunks of 1 MiB they are; NULL and 0 for others. */
+const char *wf_model_integrity(const wf_model *m);
+uint64_t wf_model_chunks(const wf_model *m);
 
 typedef struct wf_model_info {
     const char *architecture, *name, *license, *source, *file_type;

@@ -28,6 +28,7 @@ static struct {
     wf_resizer *resizer;
     wf_error error;
     char *description;
+    char *pin; /* for the next wf_open */
     buffer staging, output, top;
     uint32_t words[8];
     thread threads[WF_POOL_MAX_THREADS];
@@ -76,6 +77,17 @@ WF_EXPORT(wf_dot) uint32_t engine_dot(void) { return wf_dot_current(); }
 
 /* ---- model ---- */
 
+WF_EXPORT(wf_integrity) uint32_t engine_integrity(const char *pin) {
+    wf_error *err = fresh_error();
+    wf_free(engine.pin);
+    engine.pin = wf_alloc(strlen(pin) + 1);
+    if (engine.pin == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "integrity", -1, "no memory for the integrity value");
+    }
+    strcpy(engine.pin, pin);
+    return WF_OK;
+}
+
 WF_EXPORT(wf_open)
 uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, const char *name, double file_bytes,
                      uint32_t plan_only) {
@@ -89,6 +101,7 @@ uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, con
     o.int8_rows = int8_rows != 0;
     o.file_name = name;
     o.file_bytes = (uint64_t)file_bytes;
+    o.integrity = engine.pin;
     if (plan_only) {
         WF_TRY(wf_gguf_reader_create(o.file_bytes, &engine.scout, err));
     }
@@ -136,6 +149,7 @@ WF_EXPORT(wf_close) void engine_close(void) {
     wf_gguf_reader_free(engine.scout);
     wf_resizer_free(engine.resizer);
     wf_free(engine.description);
+    wf_free(engine.pin);
     wf_free(engine.staging.data);
     wf_free(engine.output.data);
     wf_free(engine.top.data);

@@ -27,6 +27,8 @@ double engine_heap(uint32_t what);               /* wf_heap: 0 live bytes, 1 pea
 uint32_t engine_dot(void);                       /* wf_dot: 0 i16, 1 u8s8, 2 s8s8 (kernels/codec.h) */
 
 /* ---- model ---- */
+/* wf_integrity: "sha256-…" for the wf_open that follows: of the header of a file with hashes, of the whole of another file. */
+uint32_t engine_integrity(const char *pin);
 /* wf_open: backend as wf_backend; name in UTF-8 (for error texts); file_bytes 0 = unknown. plan_only: a throw-away instance
    that takes the header, plans, and ignores every byte behind it. */
 uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, const char *name, double file_bytes,

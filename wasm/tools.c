@@ -75,7 +75,7 @@ uint32_t tools_convert(double source_bytes, const char *source_name, const char 
     wf_source source;
     memset(&o, 0, sizeof o);
     if (!wf_convert_type(type, &o.type)) {
-        return wf_fail(err, WF_E_ARGUMENT, "type", -1, "there is no type \"%s\"; use f32, f16 or q8_0", type);
+        return wf_fail(err, WF_E_ARGUMENT, "type", -1, "there is no type \"%s\"; use f32, f16, q8_0 or q4_0", type);
     }
     o.source_name = source_name;
     o.config = config_bytes != 0 ? config : NULL;

@@ -57,5 +57,8 @@ const char *wf_args_nearest(const char *word, const char *const *candidates, uin
      0,                     \
      0,                     \
      "kernels: fast, readable, or double precision"}
+#define WF_OPT_INTEGRITY(cli)                           \
+    {"integrity",       0, WF_OPT_TEXT, "sha256-BASE64", \
+     &(cli)->integrity, 0, 0,           "refuse a model file other than the one that `inspect` printed this for"}
 
 #endif

@@ -22,6 +22,7 @@ typedef struct wf_cli {
     bool json, quiet;
     uint32_t threads; /* 0: as many as the machine has, up to 4 */
     int backend;      /* wf_backend */
+    const char *integrity; /* what pins the model file, or NULL */
 } wf_cli;
 
 /* Prints the error (`wasmformer: sentence`, or with --json one object) to stderr; returns its exit code. */

@@ -87,6 +87,7 @@ int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
          "with --eval: table with columns label and wnid (the folder)"},
         WF_OPT_THREADS(cli),
         WF_OPT_BACKEND(cli),
+        WF_OPT_INTEGRITY(cli),
     };
     const wf_usage usage = {"classify",
                             "MODEL IMAGE...",

@@ -55,11 +55,10 @@ static bool ends_with(const char *s, const char *end) {
 
 static wf_status check_names(const job *j, wf_error *err) {
     const char *base = wf_path_base(j->source), *of = strstr(base, "-of-");
-    if (ends_with(base, ".index.json") ||
-        (of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5)) {
-        return wf_fail(
-            err, WF_E_UNSUPPORTED, base, -1,
-            "%s is one part of a sharded checkpoint, which is not read yet: save it as one file first", base);
+    if (of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5) {
+        return wf_fail(err, WF_E_UNSUPPORTED, base, -1,
+                       "%s is one part of a sharded checkpoint: give its index (%.*s%s.index.json) instead",
+                       base, (int)(of - 6 - base), base, of + 9);
     }
     if (strcmp(j->source, j->out) == 0) {
         return wf_fail(err, WF_E_ARGUMENT, "out", -1,
@@ -126,10 +125,62 @@ static wf_status convert_source(job *j, const wf_source *source, wf_convert_opti
     return status;
 }
 
-static wf_status convert(job *j, wf_error *err) {
+static wf_status convert_file(job *j, wf_convert_options *o, wf_error *err) {
     wf_input_file f;
     wf_file view;
     wf_source source;
+    WF_TRY(wf_input_open(&f, j->source, err));
+    wf_status status = wf_input_view(&f, &view, err);
+    if (status == WF_OK) {
+        status = wf_source_open(view, &source, err);
+        if (status == WF_OK) {
+            status = convert_source(j, &source, o, err);
+        }
+        wf_source_close(&source);
+    }
+    wf_input_close(&f);
+    return status;
+}
+
+/* The files lie beside their index. They stay open together. */
+static wf_status convert_shards(job *j, wf_convert_options *o, wf_error *err) {
+    wf_shards shards;
+    wf_source source;
+    char *text, *paths = NULL;
+    size_t n;
+    WF_TRY(wf_input_all(j->source, MAX_CONFIG_BYTES, &text, &n, err));
+    wf_status status = wf_shards_read(&shards, text, n, wf_path_base(j->source), err);
+    wf_free(text);
+    WF_TRY(status);
+    size_t folder = (size_t)(wf_path_base(j->source) - j->source), room = folder + 256; /* of a path */
+    wf_input_file *files = wf_alloc_zero(shards.count * sizeof *files);
+    paths = wf_alloc(shards.count * room);
+    if (files == NULL || paths == NULL) {
+        status = wf_fail(err, WF_E_MEMORY, j->source, -1, "no memory for the list of files");
+    }
+    for (uint32_t i = 0; i < shards.count && status == WF_OK; i++) {
+        char *path = paths + i * room;
+        snprintf(path, room, "%.*s%s", (int)folder, j->source, shards.names[i]);
+        status = wf_input_open(&files[i], path, err);
+        status = status == WF_OK ? wf_input_view(&files[i], &shards.files[i], err) : status;
+    }
+    if (status == WF_OK) {
+        status = wf_shards_open(&shards, &source, err);
+        if (status == WF_OK) {
+            status = convert_source(j, &source, o, err);
+            wf_source_close(&source);
+        }
+    }
+    for (uint32_t i = 0; i < shards.count && files != NULL; i++) {
+        wf_input_close(&files[i]);
+    }
+    wf_free(files);
+    wf_free(paths);
+    wf_shards_free(&shards);
+    return status;
+}
+
+static wf_status convert(job *j, wf_error *err) {
     wf_convert_options o;
     memset(&o, 0, sizeof o);
     WF_TRY(check_names(j, err));
@@ -141,16 +192,8 @@ static wf_status convert(job *j, wf_error *err) {
     o.progress = on_progress;
     o.cancelled = on_poll;
     WF_TRY(read_config(j, &o, err));
-    WF_TRY(wf_input_open(&f, j->source, err));
-    wf_status status = wf_input_view(&f, &view, err);
-    if (status == WF_OK) {
-        status = wf_source_open(view, &source, err);
-        if (status == WF_OK) {
-            status = convert_source(j, &source, &o, err);
-        }
-        wf_source_close(&source);
-    }
-    wf_input_close(&f);
+    wf_status status =
+        ends_with(j->source, ".index.json") ? convert_shards(j, &o, err) : convert_file(j, &o, err);
     wf_bar_clear(&j->bar);
     return status;
 }
@@ -189,7 +232,7 @@ static void print_json(const job *j) {
 }
 
 int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
-    static const char *const types[] = {"f32", "f16", "q8_0"};
+    static const char *const types[] = {"f32", "f16", "q8_0", "q4_0"};
     job j;
     memset(&j, 0, sizeof j);
     j.cli = cli;
@@ -197,7 +240,7 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     int type = 0, n;
     const wf_opt options[] = {
         {"out", 'o', WF_OPT_TEXT, "FILE", &j.out, 0, 0, "the GGUF file to write"},
-        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0", &type, 0, 0, "how matrices are stored (default f32)"},
+        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0|q4_0", &type, 0, 0, "how matrices are stored (default f32)"},
         {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0,
          "constructor arguments as JSON, or an HF config.json"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
@@ -207,9 +250,9 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     const wf_usage usage = {
         "convert",
         "SOURCE -o FILE",
-        "Turns a PyTorch checkpoint (safetensors, or .pth/.bin in the zip container; nothing in it is "
-        "executed)\n"
-        "into a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
+        "Turns a PyTorch checkpoint (safetensors, the index of a sharded one, or .pth/.bin of torch.save;\n"
+        "nothing in it is executed) into a GGUF model, runs both in double precision, and refuses to write\n"
+        "when they differ too much.",
         "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
         1,
         1,

@@ -274,6 +274,7 @@ int wf_cmd_run(wf_cli *cli, int argc, char **argv) {
         {"backend", 0, WF_OPT_CHOICE, "simd|scalar", &cli->backend, 0, 0,
          "kernels: the fast or the readable ones"},
         WF_OPT_THREADS(cli),
+        WF_OPT_INTEGRITY(cli),
     };
     const wf_usage usage = {"run",
                             "MODEL --in FILE --out FILE",

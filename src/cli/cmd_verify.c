@@ -9,7 +9,7 @@
 #include "convert/convert.h"
 #include "format/json.h"
 
-static void print_json(const wf_verify_report *r, bool ok) {
+static void print_json(const wf_model *m, const wf_verify_report *r, bool ok) {
     wf_text t;
     memset(&t, 0, sizeof t);
     wf_text_format(&t, "{\"ok\":%s,\"selfError\":", ok ? "true" : "false");
@@ -20,12 +20,13 @@ static void print_json(const wf_verify_report *r, bool ok) {
     wf_text_json_number(&t, r->source_error);
     wf_text_add(&t, ",\"recordedLoss\":");
     wf_text_json_number(&t, r->recorded_loss);
-    wf_text_add(&t, "}\n");
+    wf_text_format(&t, ",\"verified\":\"%s\",\"chunks\":%llu}\n", wf_model_verified(m),
+                   (unsigned long long)wf_model_chunks(m));
     fputs(t.failed ? "null\n" : t.data, stdout);
     wf_text_free(&t);
 }
 
-static void print_text(const wf_cli *cli, const char *name, const wf_verify_report *r, bool ok) {
+static void print_text(const wf_cli *cli, const char *name, const wf_model *m, const wf_verify_report *r, bool ok) {
     static const char *const backends[] = {"simd", "scalar", "f64"};
     char line[160];
     snprintf(line, sizeof line, "%.80s: %s", name, ok ? "verified" : "NOT VERIFIED");
@@ -35,11 +36,17 @@ static void print_text(const wf_cli *cli, const char *name, const wf_verify_repo
                r->self_limit);
     wf_out_row("source model", "relative error %.3g; %.3g when it was converted", r->source_error,
                r->recorded_loss);
+    if (wf_model_chunks(m) != 0) {
+        wf_out_row("bytes", "all %llu chunks match their SHA-256", (unsigned long long)wf_model_chunks(m));
+    } else {
+        wf_out_row("bytes", "%s", strcmp(wf_model_verified(m), "file") == 0 ? "the whole file matches its integrity value"
+                                                                            : "not checked: the file holds no hashes (wf.chunks)");
+    }
     wf_out_row("kernels", "%s", backends[cli->backend]);
 }
 
 int wf_cmd_verify(wf_cli *cli, int argc, char **argv) {
-    const wf_opt options[] = {WF_OPT_THREADS(cli), WF_OPT_BACKEND(cli)};
+    const wf_opt options[] = {WF_OPT_THREADS(cli), WF_OPT_BACKEND(cli), WF_OPT_INTEGRITY(cli)};
     const wf_usage usage = {
         "verify",
         "MODEL",
@@ -72,9 +79,9 @@ int wf_cmd_verify(wf_cli *cli, int argc, char **argv) {
     }
     if (report.present && (status == WF_OK || status == WF_E_LOSS)) {
         if (cli->json) {
-            print_json(&report, status == WF_OK);
+            print_json(loaded.model, &report, status == WF_OK);
         } else {
-            print_text(cli, loaded.name, &report, status == WF_OK);
+            print_text(cli, loaded.name, loaded.model, &report, status == WF_OK);
         }
     }
     int code = status == WF_OK ? WF_EXIT_OK : wf_cli_fail(cli, &err);

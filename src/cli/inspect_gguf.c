@@ -1,10 +1,12 @@
 /* A GGUF model: what it is, needs and offers. Only the header is read: the reader finds its
-   length, the model is fed just that. */
+   length, the model is fed just that. A file without hashes is read once more, for the value that pins it whole. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/sha256.h"
 #include "cli/inspect.h"
+#include "cli/load.h"
 #include "cli/text_out.h"
 #include "format/gguf.h"
 #include "format/json.h"
@@ -22,6 +24,7 @@ typedef struct inspection {
     wf_model *model;  /* NULL when this version cannot run it */
     wf_error refusal; /* why */
     bool tensors;
+    char integrity[WF_SHA256_TEXT]; /* "": the file is incomplete */
 } inspection;
 
 /* ---- reading ---- */
@@ -63,6 +66,30 @@ static void try_model(inspection *x) {
         wf_model_free(x->model);
         x->model = NULL;
     }
+}
+
+/* The value for --integrity: of the header where the model checks the rest by itself, else of the whole file. */
+static wf_status find_integrity(inspection *x, wf_error *err) {
+    bool by_header = x->model != NULL && wf_model_integrity(x->model) != NULL;
+    if (by_header) {
+        memcpy(x->integrity, wf_model_integrity(x->model), sizeof x->integrity);
+    }
+    if (by_header || x->file->size < x->gguf->total_bytes) {
+        return WF_OK;
+    }
+    wf_sha256 hash;
+    uint8_t digest[WF_SHA256_BYTES];
+    wf_sha256_init(&hash);
+    for (uint64_t at = 0; at < x->file->size;) {
+        size_t n = x->file->size - at < PIECE ? (size_t)(x->file->size - at) : PIECE;
+        WF_TRY(wf_check_interrupt(err));
+        WF_TRY(x->file->read(x->file->user, at, x->piece, n, err));
+        wf_sha256_add(&hash, x->piece, n);
+        at += n;
+    }
+    wf_sha256_digest(&hash, digest);
+    wf_sha256_text(digest, x->integrity);
+    return WF_OK;
 }
 
 /* ---- one value of the metadata as text ---- */
@@ -153,6 +180,13 @@ static void print_model(const inspection *x) {
     } else {
         wf_out_row("self-test", "none");
     }
+    uint64_t chunks = wf_model_chunks(x->model);
+    if (chunks != 0) {
+        wf_out_row("hashes", "SHA-256 of %llu chunk%s of 1 MiB, checked whenever the model is loaded", (unsigned long long)chunks,
+                   chunks != 1 ? "s" : "");
+    } else {
+        wf_out_row("hashes", "none: damage goes unnoticed unless the file is pinned by its integrity");
+    }
     print_list(x->gguf, "wf.assumptions", "assumed");
     print_list(x->gguf, "wf.left_out", "left out");
 }
@@ -163,7 +197,8 @@ static void print_metadata(const wf_gguf *g) {
                                         "wf.assumptions",
                                         "wf.left_out",
                                         "wf.golden.output_source",
-                                        "wf.golden.output_self"};
+                                        "wf.golden.output_self",
+                                        "wf.chunks"};
     puts("metadata:");
     wf_table t;
     wf_table_init(&t, "ll");
@@ -216,6 +251,9 @@ static void print_text(const inspection *x) {
     } else {
         wf_out_row("runnable", "no: %s", x->refusal.text);
     }
+    if (x->integrity[0] != '\0') {
+        wf_out_row("integrity", "%s", x->integrity);
+    }
     if (x->file->size < x->gguf->total_bytes) {
         wf_out_row("incomplete", "%llu of %llu bytes are here: download it again",
                    (unsigned long long)x->file->size, (unsigned long long)x->gguf->total_bytes);
@@ -259,7 +297,11 @@ static void print_foreign_json(const inspection *x) {
         }
         wf_text_format(&t, "],\"bytes\":%llu}", (unsigned long long)y->bytes);
     }
-    wf_text_add(&t, "]}");
+    wf_text_add(&t, "]");
+    if (x->integrity[0] != '\0') {
+        wf_text_format(&t, ",\"integrity\":\"%s\"", x->integrity);
+    }
+    wf_text_add(&t, "}");
     puts(t.failed ? "null" : t.data);
     wf_text_free(&t);
 }
@@ -267,7 +309,11 @@ static void print_foreign_json(const inspection *x) {
 static void print_json(const inspection *x) {
     char *text = x->model != NULL ? wf_model_describe(x->model) : NULL;
     if (text != NULL) {
-        puts(text);
+        if (wf_model_integrity(x->model) == NULL && x->integrity[0] != '\0') { /* the model cannot know what pins it whole */
+            printf("%.*s,\"integrity\":\"%s\"}\n", (int)strlen(text) - 1, text, x->integrity);
+        } else {
+            puts(text);
+        }
         wf_free(text);
     } else {
         print_foreign_json(x);
@@ -287,11 +333,12 @@ wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *fi
                                        : wf_fail(err, WF_E_MEMORY, name, -1, "no memory to read %s", name);
     if (status == WF_OK) {
         try_model(&x);
-        if (cli->json) {
-            print_json(&x);
-        } else {
-            print_text(&x);
-        }
+        status = find_integrity(&x, err);
+    }
+    if (status == WF_OK && cli->json) {
+        print_json(&x);
+    } else if (status == WF_OK) {
+        print_text(&x);
     }
     wf_model_free(x.model);
     wf_gguf_reader_free(x.reader);

@@ -41,6 +41,7 @@ static wf_status load(const wf_cli *cli, wf_input_file *f, bool int8_rows, wf_lo
     options.int8_rows = int8_rows;
     options.file_name = out->name;
     options.file_bytes = f->size;
+    options.integrity = cli->integrity;
     uint8_t *piece = wf_alloc(PIECE);
     if (piece == NULL) {
         return wf_fail(err, WF_E_MEMORY, out->name, -1, "no memory to read %s", out->name);

@@ -11,7 +11,7 @@ static const struct {
     const char *name;
     wf_dtype type;
     double max_loss;
-} types[] = {{"f32", WF_F32, 5e-6}, {"f16", WF_F16, 2e-3}, {"q8_0", WF_Q8_0, 4e-2}};
+} types[] = {{"f32", WF_F32, 5e-6}, {"f16", WF_F16, 2e-3}, {"q8_0", WF_Q8_0, 4e-2}, {"q4_0", WF_Q4_0, 2e-1}};
 
 bool wf_convert_type(const char *name, wf_dtype *out) {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -79,6 +79,21 @@ static void report_notes(const wf_mapping *m, const wf_convert_options *o) {
     }
 }
 
+/* The refusal names the layers whose weights suffer most: what the loss comes from, and what to keep wider. */
+static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, const wf_convert_report *r, wf_error *err) {
+    wf_layer_loss worst[WF_WORST_LAYERS];
+    char list[3 * 96] = "";
+    WF_TRY(wf_emit_worst(m, o->type, worst, err));
+    for (int i = 0; i < WF_WORST_LAYERS && worst[i].name != NULL; i++) {
+        size_t at = strlen(list);
+        snprintf(list + at, sizeof list - at, "%s%.64s (%.2g)", i == 0 ? "" : ", ", worst[i].name, worst[i].loss);
+    }
+    return wf_fail(err, WF_E_LOSS, "convert", -1,
+                   "stored as %s the model's output differs from the source by %.3g (relative), more than --max-loss %.3g; the weights "
+                   "that change most are %s: choose a wider type or allow the loss",
+                   wf_dtype_get(o->type)->name, r->loss, r->max_loss, list[0] != '\0' ? list : "none");
+}
+
 static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sink out, wf_golden *golden,
                          wf_convert_report *report, wf_error *err) {
     WF_TRY(wf_map_read_config(m, o));
@@ -103,9 +118,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     report->loss = golden->loss;
     report->max_loss = o->max_loss >= 0 ? o->max_loss : default_max_loss(o->type);
     if (!(report->loss <= report->max_loss)) {
-        return wf_fail(err, WF_E_LOSS, "convert", -1,
-                       "stored as %s the model's output differs from the source by %.3g (relative), more than --max-loss %.3g; "
-                       "choose a wider type or allow the loss", wf_dtype_get(o->type)->name, report->loss, report->max_loss);
+        return refuse_loss(m, o, report, err);
     }
     return wf_emit(m, o, o->type, golden, out, &report->bytes, err);
 }

@@ -14,7 +14,7 @@
 #include "format/source.h"
 
 typedef struct wf_convert_options {
-    wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0; vectors and layer scales stay F32 */
+    wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0, WF_Q4_0; vectors and layer scales stay F32 */
     const char *source_name;  /* file name, for provenance and errors */
     const char *config;       /* JSON text or NULL */
     size_t config_bytes;
@@ -36,7 +36,7 @@ typedef struct wf_convert_report {
     double max_loss;
 } wf_convert_report;
 
-/* "f32", "f16", "q8_0" → type; false when unknown. */
+/* "f32", "f16", "q8_0", "q4_0" → type; false when unknown. */
 bool wf_convert_type(const char *name, wf_dtype *out);
 /* Bytes go to `out` in order, after all checks have passed: on failure nothing has been written to it. */
 wf_status wf_convert(const wf_source *source, const wf_convert_options *options, wf_byte_sink out, wf_convert_report *report,

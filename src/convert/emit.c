@@ -1,9 +1,11 @@
 /* Writes the GGUF file of a mapping: metadata, then each tensor row by row from the source, reordered and encoded. Holds one row
-   (a position table: one table) in memory, so the size of a checkpoint does not matter. */
+   (a position table: one table) in memory, so the size of a checkpoint does not matter. The header holds the hashes of the data
+   (runtime/integrity.h), so the final file is made twice: once to hash it, once to write it. */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "convert/mapping.h"
+#include "runtime/integrity.h"
 
 /* The stored geometry of a row of the map. */
 typedef struct stored {
@@ -69,6 +71,53 @@ static wf_status write_tensor(const wf_mapping *m, const wf_map_row *r, wf_dtype
     return status;
 }
 
+/* Relative L2 of what a matrix decodes to against what it was. */
+static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const stored *s, double *loss, wf_error *err) {
+    void *memory;
+    uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
+    WF_TRY(wf_alloc_array(&memory, 3 * s->stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
+    float *source = memory, *line = source + s->stored_k, *back = line + s->stored_k;
+    void *encoded = back + s->stored_k;
+    const wf_dtype_info *type = wf_dtype_get(s->type);
+    double difference = 0, size = 0;
+    wf_status status = WF_OK;
+    for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
+        status = read_row(m, r, s, i, source, line, err);
+        if (status == WF_OK) {
+            type->encode(line, encoded, s->stored_k);
+            type->decode(encoded, back, s->stored_k);
+        }
+        for (uint64_t k = 0; k < s->k && status == WF_OK; k++) {
+            double d = (double)back[k] - (double)line[k];
+            difference += d * d;
+            size += (double)line[k] * (double)line[k];
+        }
+    }
+    *loss = size > 0 ? __builtin_sqrt(difference / size) : 0;
+    wf_free(memory);
+    return status;
+}
+
+wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err) {
+    memset(worst, 0, WF_WORST_LAYERS * sizeof *worst);
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        stored s = stored_of(&m->rows[i], type);
+        wf_layer_loss one = {m->rows[i].source->name, 0};
+        if (m->rows[i].kind != WF_MAP_LINEAR && m->rows[i].kind != WF_MAP_CONV) {
+            continue;
+        }
+        WF_TRY(layer_loss(m, &m->rows[i], &s, &one.loss, err));
+        for (int w = 0; w < WF_WORST_LAYERS; w++) { /* insertion into a list of three */
+            if (one.loss > worst[w].loss) {
+                wf_layer_loss moved = worst[w];
+                worst[w] = one;
+                one = moved;
+            }
+        }
+    }
+    return WF_OK;
+}
+
 static wf_status add_list(wf_gguf_writer *w, const char *key, const wf_map_list *list, wf_error *err) {
     return list->count == 0 ? WF_OK : wf_gguf_add_array(w, key, WF_GGUF_STRING, list->items, list->count, err);
 }
@@ -100,7 +149,7 @@ static const char *own_text(const wf_mapping *m, const char *key, const char *fa
 
 static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
                               wf_gguf_writer *w, wf_error *err) {
-    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q8_0 ? 7 : 0;
+    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q4_0 ? 2 : type == WF_Q8_0 ? 7 : 0;
     char lower[16] = {0};
     for (int i = 0; wf_dtype_get(type)->name[i] != '\0' && i < 15; i++) {
         char c = wf_dtype_get(type)->name[i];
@@ -157,9 +206,8 @@ static wf_status count_and_write(void *user, const void *bytes, size_t n, wf_err
     return c->out.write(c->out.user, bytes, n, err);
 }
 
-static wf_status write_all(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_gguf_writer *w, wf_byte_sink sink,
-                           const char *phase, wf_error *err) {
-    WF_TRY(wf_gguf_write_header(w, sink, err));
+static wf_status write_data(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_gguf_writer *w, const char *phase,
+                            wf_error *err) {
     for (uint32_t i = 0; i < m->row_count; i++) {
         if (o->progress != NULL) {
             o->progress(o->user, phase, i, m->row_count);
@@ -172,20 +220,92 @@ static wf_status write_all(const wf_mapping *m, const wf_convert_options *o, wf_
     return wf_gguf_write_end(w, err);
 }
 
-wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
-                  uint64_t *bytes, wf_error *err) {
+/* Digests of the chunks of the data section, grown as they come. */
+typedef struct chunk_hashes {
+    wf_sha256 hash;
+    uint8_t *digests; /* [count, 32] */
+    uint64_t count, capacity;
+    bool in_data;
+} chunk_hashes;
+
+static wf_status end_chunk(chunk_hashes *c, wf_error *err) {
+    if (c->count == c->capacity) {
+        uint64_t capacity = c->capacity * 2 + 64;
+        uint8_t *grown = wf_realloc(c->digests, (size_t)capacity * WF_SHA256_BYTES);
+        if (grown == NULL) {
+            return wf_fail(err, WF_E_MEMORY, WF_CHUNKS_KEY, -1, "no memory for the hashes of the file");
+        }
+        c->digests = grown;
+        c->capacity = capacity;
+    }
+    wf_sha256_digest(&c->hash, c->digests + c->count++ * WF_SHA256_BYTES);
+    wf_sha256_init(&c->hash);
+    return WF_OK;
+}
+
+static wf_status hash_data(void *user, const void *bytes, size_t n, wf_error *err) {
+    chunk_hashes *c = user;
+    const uint8_t *p = bytes;
+    while (c->in_data && n > 0) {
+        uint64_t left = WF_CHUNK_BYTES - c->hash.length;
+        size_t piece = n < left ? n : (size_t)left;
+        wf_sha256_add(&c->hash, p, piece);
+        p += piece;
+        n -= piece;
+        if (c->hash.length == WF_CHUNK_BYTES) {
+            WF_TRY(end_chunk(c, err));
+        }
+    }
+    return WF_OK;
+}
+
+/* One whole file to `out`; chunks: NULL, or what goes into its header. `in_data` is set once the header is out. */
+static wf_status write_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
+                            const chunk_hashes *chunks, wf_byte_sink out, bool *in_data, const char *phase, wf_error *err) {
     wf_gguf_writer *w;
-    counting c = {out, 0};
-    wf_byte_sink sink = {&c, count_and_write};
     WF_TRY(wf_gguf_writer_create(&w, err));
     wf_status status = add_metadata(m, o, type, golden, w, err);
+    if (status == WF_OK && chunks != NULL) {
+        status = wf_gguf_add_array(w, WF_CHUNKS_KEY, WF_GGUF_U8, chunks->digests, chunks->count * WF_SHA256_BYTES, err);
+    }
     if (status == WF_OK) {
         status = declare_tensors(m, type, w, err);
     }
     if (status == WF_OK) {
-        status = write_all(m, o, type, w, sink, golden != NULL ? "writing" : "measuring", err);
+        status = wf_gguf_write_header(w, out, err);
+        *in_data = true;
+    }
+    if (status == WF_OK) {
+        status = write_data(m, o, type, w, phase, err);
     }
     wf_gguf_writer_free(w);
+    return status;
+}
+
+static wf_status hash_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, chunk_hashes *c, wf_error *err) {
+    wf_byte_sink sink = {c, hash_data};
+    memset(c, 0, sizeof *c);
+    wf_sha256_init(&c->hash);
+    WF_TRY(write_file(m, o, type, NULL, NULL, sink, &c->in_data, "hashing", err));
+    return c->hash.length > 0 ? end_chunk(c, err) : WF_OK;
+}
+
+wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
+                  uint64_t *bytes, wf_error *err) {
+    counting c = {out, 0};
+    wf_byte_sink sink = {&c, count_and_write};
+    bool in_data;
+    wf_status status;
+    if (golden == NULL) {
+        status = write_file(m, o, type, NULL, NULL, sink, &in_data, "measuring", err);
+    } else {
+        chunk_hashes chunks;
+        status = hash_file(m, o, type, &chunks, err);
+        if (status == WF_OK) {
+            status = write_file(m, o, type, golden, &chunks, sink, &in_data, "writing", err);
+        }
+        wf_free(chunks.digests);
+    }
     *bytes = c.bytes;
     return status;
 }

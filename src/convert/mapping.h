@@ -108,6 +108,15 @@ typedef struct wf_golden {
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
                   uint64_t *bytes, wf_error *err);
 
+/* The matrices that lose most when they are stored as `type`: relative L2 of decode(encode(w)) against w,
+   the worst first; fewer than three leave NULL names. */
+enum { WF_WORST_LAYERS = 3 };
+typedef struct wf_layer_loss {
+    const char *name; /* in the source */
+    double loss;
+} wf_layer_loss;
+wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err);
+
 /* prove.c: runs the file that wf_emit would write. */
 void wf_golden_fill(const wf_golden *g, void *input, bool is_double);
 wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_error *err);

@@ -122,9 +122,7 @@ wf_status wf_gguf_reader_end_header(wf_gguf_reader *r) {
     g->alignment = (uint32_t)alignment;
     g->data_start = (r->position + alignment - 1) / alignment * alignment;
     WF_TRY(check_places(r));
-    wf_free(r->carry);
-    r->carry = NULL;
-    r->step = STEP_DATA;
-    r->need = 0;
+    r->step = STEP_PADDING;
+    r->need = g->tensor_count != 0 ? g->data_start - r->position : 0;
     return WF_OK;
 }

@@ -389,12 +389,23 @@ static wf_status step_tensor(wf_gguf_reader *r, const uint8_t *p) {
     return next_tensor(r);
 }
 
+/* What lies between the tables and the data belongs to the header too: then the header is everything before data_start. */
+static wf_status step_padding(wf_gguf_reader *r, const uint8_t *p) {
+    (void)p;
+    wf_free(r->carry);
+    r->carry = NULL;
+    r->carry_capacity = 0;
+    r->step = STEP_DATA;
+    r->need = 0;
+    return WF_OK;
+}
+
 wf_status wf_gguf_reader_step(wf_gguf_reader *r, const uint8_t *p) {
     static wf_status (*const steps[])(wf_gguf_reader *, const uint8_t *) = {
         step_fixed,  step_key_length,      step_key,    step_type,
         step_scalar, step_string_length,   step_string, step_array,
         step_items,  step_item_length,     step_item,   step_name_length,
-        step_name,   step_dimension_count, step_tensor};
+        step_name,   step_dimension_count, step_tensor, step_padding};
     r->position += r->need;
     r->carry_bytes = 0;
     return steps[r->step](r, p);

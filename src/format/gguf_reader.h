@@ -27,6 +27,7 @@ typedef enum wf_gguf_step {
     STEP_NAME,
     STEP_DIMENSION_COUNT,
     STEP_TENSOR,
+    STEP_PADDING,
     STEP_DATA
 } wf_gguf_step;
 

@@ -20,6 +20,7 @@ typedef struct machine {
     value **memo;
     size_t memo_capacity, memo_next; /* memo_next: for MEMOIZE */
     size_t copied; /* pairs copied out of lists: these may be shared, so count them */
+    const value *storages;
     wf_error *err;
 } machine;
 
@@ -253,6 +254,7 @@ static wf_status push_float(machine *m) {
 static const char *take_line(machine *m) {
     const uint8_t *start = m->in.data + m->in.pos;
     const uint8_t *end = memchr(start, '\n', wf_bytes_left(&m->in));
+    m->in.failed = end == NULL;
     if (end == NULL || memchr(start, 0, (size_t)(end - start)) != NULL) {
         return NULL;
     }
@@ -401,9 +403,13 @@ static wf_status persistent_storage(machine *m) {
     if (id == NULL || id->kind != WF_PICKLE_TUPLE) {
         return refuse(m, "refers to a storage by something that is no tuple");
     }
-    const value *tag = argument(id, 0, WF_PICKLE_STRING), *type = argument(id, 1, WF_PICKLE_GLOBAL);
+    const value *tag = argument(id, 0, WF_PICKLE_STRING);
+    value *type = argument(id, 1, WF_PICKLE_GLOBAL);
     const value *key = argument(id, 2, WF_PICKLE_STRING),
                 *elements = argument(id, 4, WF_PICKLE_INT);
+    if (tag != NULL && strcmp(tag->as.string.text, "module") == 0 && type != NULL) {
+        return push(m, type); /* a class with its source text, as the legacy container has them */
+    }
     if (tag == NULL || strcmp(tag->as.string.text, "storage") != 0 || type == NULL || key == NULL ||
         elements == NULL) {
         return refuse(m, "refers to a storage in an unknown way");
@@ -413,6 +419,9 @@ static wf_status persistent_storage(machine *m) {
         v->as.storage.type = type->as.global.name;
         v->as.storage.key = key->as.string.text;
         v->as.storage.elements = elements->as.i;
+        v->as.storage.is_view = argument(id, 5, WF_PICKLE_TUPLE) != NULL;
+        v->as.storage.previous = m->storages;
+        m->storages = v;
     }
     return push(m, v);
 }
@@ -524,9 +533,20 @@ static wf_status run(machine *m, value **out) {
 
 wf_status wf_pickle_load(wf_arena *arena, const uint8_t *bytes, size_t n, wf_pickle_value **out,
                          wf_error *err) {
-    machine m = {arena, wf_bytes_of(bytes, n), NULL, 0, 0, NULL, 0, 0, 0, err};
-    *out = NULL;
-    wf_status s = run(&m, out);
+    wf_pickle_part part;
+    wf_status s = wf_pickle_load_part(arena, bytes, n, &part, err);
+    *out = part.value;
+    return s;
+}
+
+wf_status wf_pickle_load_part(wf_arena *arena, const uint8_t *bytes, size_t n, wf_pickle_part *out,
+                              wf_error *err) {
+    machine m = {arena, wf_bytes_of(bytes, n), NULL, 0, 0, NULL, 0, 0, 0, NULL, err};
+    memset(out, 0, sizeof *out);
+    wf_status s = run(&m, &out->value);
+    out->used = m.in.pos;
+    out->storages = m.storages;
+    out->cut = s != WF_OK && m.in.failed;
     wf_free(m.stack);
     wf_free(m.memo);
     return s;

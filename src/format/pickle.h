@@ -49,6 +49,8 @@ struct wf_pickle_value {
         struct { /* a persistent id ('storage', type, key, location, numel) */
             const char *type, *key;
             int64_t elements;
+            bool is_view;                    /* of another storage: only very old files have such */
+            const wf_pickle_value *previous; /* that was made before this one */
         } storage;
         struct {
             const wf_pickle_value *storage, *offset, *size,
@@ -61,6 +63,17 @@ struct wf_pickle_value {
 /* Values live in `arena`; they may contain themselves. Memory is bounded by a constant times n. */
 wf_status wf_pickle_load(wf_arena *arena, const uint8_t *bytes, size_t n, wf_pickle_value **out,
                          wf_error *err);
+/* The same for a pickle that more bytes follow (the legacy container has several, one behind the
+   other): *used is its length. *storages: the last STORAGE that it made, from which `previous` leads
+   to all others. *cut: it failed because the bytes ended, so that more of them may help. */
+typedef struct wf_pickle_part {
+    wf_pickle_value *value;
+    size_t used;
+    const wf_pickle_value *storages;
+    bool cut;
+} wf_pickle_part;
+wf_status wf_pickle_load_part(wf_arena *arena, const uint8_t *bytes, size_t n, wf_pickle_part *out,
+                              wf_error *err);
 /* The value under a string key of a DICT or OBJECT, the last one where it was set more than once;
  * NULL when absent. */
 const wf_pickle_value *wf_pickle_get(const wf_pickle_value *dict, const char *key);

@@ -155,11 +155,10 @@ static wf_status take_tensors(wf_source *s, const wf_json *root, uint64_t data_s
             s->tensor_count++;
         }
     }
-    WF_TRY(check_overlap(s, err));
-    return wf_source_finish(s, err);
+    return check_overlap(s, err);
 }
 
-static wf_status open_header(wf_source *s, wf_error *err) {
+wf_status wf_safetensors_list(wf_source *s, wf_error *err) {
     uint8_t length[8];
     const wf_file *f = &s->file;
     if (f->size < 8) {
@@ -204,7 +203,8 @@ wf_status wf_safetensors_open(wf_file file, wf_source *out, wf_error *err) {
     wf_arena_init(&out->arena);
     out->container = "safetensors";
     out->file = file;
-    wf_status status = open_header(out, err);
+    wf_status status = wf_safetensors_list(out, err);
+    status = status == WF_OK ? wf_source_finish(out, err) : status;
     if (status != WF_OK) {
         wf_source_close(out);
     }

@@ -20,9 +20,7 @@ static const magic table[] = {
     {"GGUF", 4, WF_SNIFFED_GGUF, "a GGUF file, which needs no conversion: run it as it is"},
     {"PK\3\4", 4, WF_SNIFFED_ZIP, "a zip archive (a PyTorch .pth?), not GGUF: convert it first"},
     {"\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14, WF_SNIFFED_TORCH_LEGACY,
-     "a PyTorch file in the container from before version 1.6, which is not read yet: load it in "
-     "PyTorch and "
-     "torch.save it again"},
+     "a PyTorch checkpoint, not GGUF: convert it first"},
     {"\x80", 1, WF_SNIFFED_OTHER,
      "a bare Python pickle, not a model file: save the state dict with torch.save or safetensors"},
     {"\x1f\x8b", 2, WF_SNIFFED_OTHER,

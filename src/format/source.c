@@ -25,6 +25,7 @@ wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err) {
     switch (wf_sniff(head, n, &sentence)) {
     case WF_SNIFFED_SAFETENSORS: return wf_safetensors_open(file, out, err);
     case WF_SNIFFED_ZIP: return wf_torch_zip_open(file, out, err);
+    case WF_SNIFFED_TORCH_LEGACY: return wf_torch_legacy_open(file, out, err);
     default: break;
     }
     if (sentence != NULL) {
@@ -35,7 +36,7 @@ wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err) {
     return wf_fail(err, WF_E_UNSUPPORTED, "checkpoint", 0,
                    "this is no checkpoint that is known: it begins with the bytes %s; safetensors "
                    "files and PyTorch's .pth "
-                   "files (torch.save, version 1.6 or later) are read",
+                   "files (torch.save) are read",
                    hex);
 }
 

@@ -1,6 +1,6 @@
 /* One view of every checkpoint container that convert reads: a table of named tensors plus a way to
-   read their bytes. Opened by safetensors.c and torch_zip.c (zip-container .pth; nothing in the
-   pickle is executed). */
+   read their bytes. Opened by safetensors.c, torch_zip.c and torch_legacy.c (nothing in a pickle is
+   executed). */
 #ifndef WF_FORMAT_SOURCE_H
 #define WF_FORMAT_SOURCE_H
 
@@ -37,7 +37,7 @@ typedef struct wf_source_tensor {
 
 typedef struct wf_source {
     wf_arena arena;
-    const char *container; /* "safetensors", "torch zip" */
+    const char *container; /* "safetensors", "torch zip", "torch legacy" */
     wf_file file;
     wf_source_tensor *tensors;
     uint64_t tensor_count;
@@ -48,11 +48,30 @@ typedef struct wf_source {
 } wf_source;
 
 /* Recognises the container by its first bytes; the error names what the bytes look like (HTML page,
- * GGUF, gzip, legacy .pth, …). */
+ * GGUF, gzip, …). */
 wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err);
 void wf_source_close(wf_source *s);
 wf_status wf_safetensors_open(wf_file file, wf_source *out, wf_error *err);
 wf_status wf_torch_zip_open(wf_file file, wf_source *out, wf_error *err);
+wf_status wf_torch_legacy_open(wf_file file, wf_source *out, wf_error *err);
+
+/* ---- checkpoints in several files, as an index (NAME.safetensors.index.json) lists them ---- */
+typedef struct wf_shards {
+    wf_arena arena;
+    const char *index_name; /* of the index, for errors; the caller's */
+    const struct wf_json *map;
+    const char **names;     /* [count] plain file names, beside the index */
+    wf_file *files;         /* [count] to be filled by the caller, who keeps them open */
+    uint32_t count;
+} wf_shards;
+
+wf_status wf_shards_read(wf_shards *shards, const char *json, size_t n, const char *index_name,
+                         wf_error *err);
+void wf_shards_free(wf_shards *shards);
+/* One source over all the files; `shards` must outlive it. Fails unless every tensor of the index is
+ * where it says. */
+wf_status wf_shards_open(const wf_shards *shards, wf_source *out, wf_error *err);
+
 const wf_source_tensor *wf_source_find(const wf_source *s, const char *name);
 /* Decodes `count` elements, from logical (row-major) element `first` on, to float or double.
  * Integers convert; strided tensors are gathered. */

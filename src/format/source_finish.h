@@ -13,4 +13,8 @@ wf_status wf_source_count(wf_source_tensor *t, wf_error *err);
    caller closes `s`. */
 wf_status wf_source_finish(wf_source *s, wf_error *err);
 
+/* Lists the tensors of s->file (s->arena is ready), checked against each other and against the file;
+ * their names are as stored and not sorted yet. */
+wf_status wf_safetensors_list(wf_source *s, wf_error *err);
+
 #endif

@@ -199,6 +199,12 @@ wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void
         wf_free(line);
     }
     e->rows_done += rows;
-    e->resident = e->rows_done == v->n;
+    e->resident = e->rows_done == v->n && !t->held;
     return WF_OK;
+}
+
+bool wf_weights_admit(wf_weights *t, uint32_t id) {
+    wf_weight_entry *e = &t->entries[id];
+    e->resident = e->rows_done == e->view.n;
+    return e->resident;
 }

@@ -46,7 +46,8 @@ static void add_item(wf_text *t, const wf_gguf_kv *kv, uint64_t i) {
 static void add_metadata(wf_text *t, const wf_gguf *g) {
     for (uint64_t i = 0; i < g->kv_count; i++) {
         const wf_gguf_kv *kv = &g->kvs[i];
-        if (strcmp(kv->key.text, "wf.labels") == 0 || strcmp(kv->key.text, "wf.taps") == 0) {
+        if (strcmp(kv->key.text, "wf.labels") == 0 || strcmp(kv->key.text, "wf.taps") == 0 ||
+            strcmp(kv->key.text, WF_CHUNKS_KEY) == 0) {
             continue; /* given in full elsewhere */
         }
         add_key(t, kv->key.text);
@@ -120,6 +121,8 @@ char *wf_model_describe(const wf_model *m) {
     add_text(&t, "license", info.license);
     add_text(&t, "source", info.source);
     add_text(&t, "type", info.file_type);
+    add_text(&t, "verified", wf_model_verified(m));
+    add_text(&t, "integrity", wf_model_integrity(m));
     add_number(&t, "parameters", (double)info.parameters);
     add_number(&t, "fileBytes", (double)wf_model_total_bytes(m));
     add_number(&t, "weightBytes", (double)info.weight_bytes);

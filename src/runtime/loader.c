@@ -43,6 +43,17 @@ void wf_loader_free(wf_loader *l) {
     memset(l, 0, sizeof *l);
 }
 
+void wf_loader_admit(wf_model *m, uint64_t verified) {
+    const wf_gguf *g = m->gguf;
+    for (; m->loader.admitted < g->tensor_count; m->loader.admitted++) {
+        uint32_t tensor = g->by_offset[m->loader.admitted], id = m->loader.weight_of[tensor];
+        const wf_gguf_tensor *t = &g->tensors[tensor];
+        if (g->data_start + t->offset + t->bytes > verified || (id != WF_NONE && !wf_weights_admit(&m->weights, id))) {
+            return;
+        }
+    }
+}
+
 wf_status wf_loader_data(void *model, uint32_t tensor, uint64_t at, const void *bytes, size_t n, wf_error *err) {
     wf_model *m = model;
     wf_loader *l = &m->loader;

@@ -5,7 +5,7 @@
 #include "runtime/model.h"
 
 wf_options wf_options_default(void) {
-    wf_options o = {WF_BACKEND_SIMD, 1, true, NULL, 0};
+    wf_options o = {WF_BACKEND_SIMD, 1, true, NULL, 0, NULL};
     return o;
 }
 
@@ -24,6 +24,10 @@ wf_status wf_model_open(const wf_options *options, wf_model **out, wf_error *err
     m->weights.int8_rows = options->int8_rows && options->backend != WF_BACKEND_F64;
     m->weights.file = m->file_name;
     wf_status status = wf_gguf_reader_create(options->file_bytes, &m->reader, err);
+    if (status == WF_OK) {
+        status = wf_integrity_open(&m->integrity, options->integrity, m->file_name, err);
+    }
+    m->options.integrity = NULL; /* copied there */
     if (status == WF_OK && options->threads != 1) {
         status = wf_pool_create(options->threads, &m->pool, err);
     }
@@ -41,6 +45,7 @@ void wf_model_free(wf_model *m) {
     }
     wf_pool_free(m->pool);
     wf_loader_free(&m->loader);
+    wf_integrity_close(&m->integrity);
     wf_weights_free(&m->weights);
     wf_gguf_reader_free(m->reader);
     wf_arena_free(&m->arena);
@@ -162,6 +167,7 @@ static wf_status plan_recommended(wf_model *m, wf_error *err) {
 
 static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err) {
     m->gguf = gguf;
+    m->weights.held = true;
     m->weights.find = find_stored;
     m->weights.find_user = m;
     const char *name = wf_gguf_get_string(gguf, "general.architecture");
@@ -192,12 +198,22 @@ static wf_status feed(wf_model *m, const uint8_t *bytes, size_t n, wf_error *err
     while (n > 0) {
         size_t used = 0;
         const wf_gguf *header = NULL;
+        bool in_header = m->gguf == NULL;
         if (m->gguf != NULL && !m->reserved) {
             WF_TRY(wf_weights_reserve(&m->weights, err));
             m->reserved = true;
         }
+        if (!in_header) { /* verified first: damaged bytes are not even packed when their chunk ends here */
+            WF_TRY(wf_integrity_bytes(&m->integrity, bytes, n, err));
+        }
         WF_TRY(wf_gguf_reader_feed(m->reader, bytes, n, &used, &header, err));
-        if (m->gguf == NULL && header != NULL) {
+        if (in_header) {
+            WF_TRY(wf_integrity_bytes(&m->integrity, bytes, used, err));
+        } else {
+            wf_loader_admit(m, m->integrity.verified);
+        }
+        if (in_header && header != NULL) {
+            WF_TRY(wf_integrity_header(&m->integrity, header, err));
             WF_TRY(header_arrived(m, header, err));
         }
         bytes += used;
@@ -218,6 +234,9 @@ wf_status wf_model_finish(wf_model *m, wf_error *err) {
     if (m->error.code == WF_OK && wf_gguf_reader_finish(m->reader, &m->error) == WF_OK && !m->reserved) {
         m->reserved = wf_weights_reserve(&m->weights, &m->error) == WF_OK;
     }
+    if (m->error.code == WF_OK && wf_integrity_finish(&m->integrity, &m->error) == WF_OK) {
+        wf_loader_admit(m, m->integrity.verified);
+    }
     m->complete = m->error.code == WF_OK;
     return m->complete ? WF_OK : wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
 }
@@ -228,7 +247,20 @@ bool wf_model_is_complete(const wf_model *m) { return m->complete; }
 
 uint64_t wf_model_position(const wf_model *m) { return wf_gguf_reader_position(m->reader); }
 
-uint64_t wf_model_total_bytes(const wf_model *m) { return m->gguf != NULL ? m->gguf->total_bytes : 0; }
+uint64_t wf_model_total_bytes(const wf_model *m) { 
+    return m->gguf == NULL                         ? 0
+           : m->integrity.trust == WF_TRUST_CHUNKS ? m->integrity.data_end
+                                                   : m->gguf->total_bytes;
+}
+
+const char *wf_model_verified(const wf_model *m) {
+    static const char *const names[] = {"none", "chunks", "file"};
+    return names[m->integrity.trust];
+}
+
+const char *wf_model_integrity(const wf_model *m) { return m->integrity.header[0] != '\0' ? m->integrity.header : NULL; }
+
+uint64_t wf_model_chunks(const wf_model *m) { return m->integrity.count; }
 
 wf_status wf_model_get_info(const wf_model *m, wf_model_info *out) {
     memset(out, 0, sizeof *out);

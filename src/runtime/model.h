@@ -4,6 +4,7 @@
 
 #include "graph/plan.h"
 #include "models/models.h"
+#include "runtime/integrity.h"
 #include "wasmformer.h"
 
 /* One row of wf.taps: "SOURCE NAME|node|order". */
@@ -16,6 +17,7 @@ typedef struct wf_loader {
     uint32_t *weight_of; /* [tensors] id in the weight table, or WF_NONE */
     uint8_t *staging;    /* one group of stored rows */
     uint64_t staging_bytes, staged;
+    uint64_t admitted; /* place in by_offset of the first tensor whose bytes are not verified yet */
 } wf_loader;
 
 struct wf_model {
@@ -29,6 +31,7 @@ struct wf_model {
     wf_input_spec input;
     wf_weights weights;
     wf_loader loader;
+    wf_integrity integrity;
     wf_pool *pool;
     wf_tap *taps;
     uint32_t tap_count;
@@ -44,6 +47,8 @@ struct wf_model {
 /* loader.c */
 wf_status wf_loader_prepare(wf_model *m, wf_error *err);
 wf_status wf_loader_data(void *model, uint32_t tensor, uint64_t at, const void *bytes, size_t n, wf_error *err);
+/* Lets runs use the weights that have arrived and whose bytes, up to `verified` from the file's beginning, are verified. */
+void wf_loader_admit(wf_model *m, uint64_t verified);
 void wf_loader_free(wf_loader *l);
 
 /* Builds the plan of one shape class; kept: node names that must stay observable. The plan's arena is the caller's. */

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/half.h"
+#include "tensor/q4_0.h"
 #include "tensor/q8_0.h"
 
 static void f32_decode(const void *src, float *dst, size_t k) { memcpy(dst, src, k * sizeof *dst); }
@@ -59,6 +60,7 @@ static void f64_decode(const void *src, float *dst, size_t k) {
 #define F16_CODEC f16_decode, f16_encode
 #define BF16_CODEC bf16_decode, bf16_encode
 #define F64_CODEC f64_decode, NULL
+#define Q4_0_CODEC wf_q4_0_decode, wf_q4_0_encode
 #define Q8_0_CODEC wf_q8_0_decode, wf_q8_0_encode
 #define I8_CODEC NO_CODEC
 #define I16_CODEC NO_CODEC

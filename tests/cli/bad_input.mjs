@@ -112,9 +112,9 @@ for (const start of [native, wasi]) {
             /sharded checkpoint/,
         ],
         [
-            'a sharded index',
+            'an index that is not there',
             ['convert', at('model.safetensors.index.json'), '-o', at('n.gguf')],
-            /sharded checkpoint/,
+            /cannot be opened/,
         ],
         [
             'broken JSON',
@@ -135,6 +135,11 @@ for (const start of [native, wasi]) {
             'too much loss',
             ['convert', source, '-o', at('n.gguf'), '--type', 'q8_0', '--max-loss', '1e-6'],
             /more than --max-loss 1e-06/,
+        ],
+        [
+            'too much loss, naming the layers',
+            ['convert', source, '-o', at('n.gguf'), '--type', 'q4_0'],
+            /more than --max-loss 0\.2; .* most are network\.4\.1\.mlp\.fc2\.weight \(0\.088\), network\.1\.proj\.weight \(0\.087\), network\.2\.0\.mlp\.fc2\.weight \(0\.087\):/,
         ],
         [
             'tensors of no known model',

@@ -335,6 +335,7 @@ for (const start of [native, wasi]) {
         );
         const broken = readFileSync(model);
         broken.writeFloatLE(-3, broken.length - 64); // head.bias: 40 bytes, padded to 64, at the end
+        broken.write('wf.chunkz', broken.indexOf('wf.chunks')); // else the changed byte is found first
         writeFileSync(at('broken.gguf'), broken);
         const bad = start(['verify', at('broken.gguf')]);
         check(

@@ -131,7 +131,7 @@ export function readTensors(path) {
         {
             dtype,
             shape,
-            data_offsets: [begin, end],
+            data_offsets: [begin, end] = [], // "__metadata__" has none
         },
     ] of Object.entries(header)) {
         if (name === '__metadata__') continue;

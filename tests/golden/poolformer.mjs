@@ -2,7 +2,7 @@
 //   output, f32      max(5e-6, 5 × the golden's own f32 error) against the float64 output, untapped and tapped
 //   activations      1e-5 against the recorded f32 value, exact name, shape and order
 //   relaxed          1e-5 of the baseline
-//   f16 2e-3; q8_0 2.5e-2 with float activations, 4e-2 with int8 ones
+//   f16 2e-3; q8_0 2.5e-2 with float activations, 4e-2 with int8 ones; q4_0 3e-1 (0.26 measured: nets so small lose most)
 //   --precision f64  1e-12 against the float64 output
 // and bit equality: native = baseline wasm (node:wasi and wasmtime), 1 thread = 2, batch = one by one, converted file too.
 import {readFileSync} from 'node:fs';
@@ -248,6 +248,9 @@ for (const name of names) {
             ['int8', 4e-2],
         ]),
     );
+    if (name.startsWith('metaformer')) { // the others lose more than convert allows
+        await attempt(`${name} q4_0`, () => testType(name, golden, io, 'q4_0', [['float', 3e-1]]));
+    }
 }
 
 await attempt('poolformer_tiny containers', () => {

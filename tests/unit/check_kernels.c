@@ -356,8 +356,8 @@ int main(void) {
             check_simple(op);
         }
     }
-    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q8_0};
-    for (int i = 0; i < 3; i++) {
+    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q4_0, WF_Q8_0};
+    for (int i = 0; i < 4; i++) {
         check_product(WF_OP_LINEAR, types[i], false, "", 0);
         check_product(WF_OP_CONV2D, types[i], false, "", 0);
     }

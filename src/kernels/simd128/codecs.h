@@ -6,6 +6,7 @@
 
 extern const wf_codec wf_codec_f32;
 extern const wf_codec wf_codec_f16;
+extern const wf_codec wf_codec_q4_0;
 extern const wf_codec wf_codec_q8_0;      /* float activations */
 extern const wf_codec wf_codec_q8_0_int8; /* activations quantized to int8 row by row */
 

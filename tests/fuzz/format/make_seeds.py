@@ -258,3 +258,19 @@ for name, entries in {
         for path, data in entries:
             z.writestr(zipfile.ZipInfo(path), data)
     save("pickle", name, out.getvalue())
+
+
+def legacy(obj, storages, little=True, version=1001):
+    """The container from before PyTorch 1.6: five pickles, then counts and elements."""
+    parts = [0x1950A86A20F9469CFC6C, version, {"protocol_version": 1001, "little_endian": little}, obj]
+    out = b"".join(dump(p) for p in parts) + dump([key for key, _, _ in storages])
+    return out + b"".join(struct.pack("<q", n) + data for _, n, data in storages)
+
+
+whole = [("0", 16, bytes(range(64))), ("1", 1, bytes(8)), ("2", 0, b"")]
+plain.pop("byte"), plain.pop("bf")  # storage 1 has one type here, as torch writes it
+save("pickle", "legacy", legacy(plain, whole))
+save("pickle", "legacy_model", legacy({"model": plain, "args": args}, whole))
+save("pickle", "legacy_cut", legacy(plain, whole)[:-70])
+save("pickle", "legacy_big_endian", legacy(plain, whole, little=False))
+save("pickle", "legacy_overflow", legacy(plain, [("0", 2**62 + 1, bytes(64))] + whole[1:]))

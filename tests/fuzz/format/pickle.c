@@ -1,5 +1,5 @@
-/* Fuzz target of the PyTorch container. Input that begins like a zip archive is opened as one;
-   anything else is taken for the data.pkl of a small archive with three storages, so that the
+/* Fuzz target of the PyTorch containers. Input that begins like a zip archive or like the legacy
+   container is opened as one; anything else is taken for the data.pkl of a small archive with three storages, so that the
    pickle machine and the checks on tensors are reached without guessing zip records. */
 #include "checkpoint.h"
 
@@ -57,7 +57,8 @@ static void try_pickle(const uint8_t *pickle, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size >= 2 && memcmp(data, "PK", 2) == 0) {
+    static const char legacy[] = "\x80\2\x8a\nl\xfc\x9c";
+    if (size >= 7 && (memcmp(data, "PK", 2) == 0 || memcmp(data, legacy, 7) == 0)) {
         try_checkpoint(data, size);
     } else {
         try_pickle(data, size);

@@ -142,13 +142,13 @@ WF_TEST(dot_probe) {
 
 /* A type or a combination that has no kernel is NULL, not something else. */
 WF_TEST(codec_table) {
-    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q8_0, WF_I8, WF_BF16, WF_F64};
+    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q4_0, WF_Q8_0, WF_I8, WF_BF16, WF_F64};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         for (int int8_rows = 0; int8_rows < 2; int8_rows++) {
             const wf_codec *codec = wf_codec_get(types[i], int8_rows);
-            bool exists = int8_rows
-                              ? types[i] == WF_Q8_0
-                              : types[i] == WF_F32 || types[i] == WF_F16 || types[i] == WF_Q8_0;
+            bool exists = int8_rows ? types[i] == WF_Q8_0
+                                    : types[i] == WF_F32 || types[i] == WF_F16 ||
+                                          types[i] == WF_Q4_0 || types[i] == WF_Q8_0;
             CHECK((codec != NULL) == exists, "type %d, int8 rows %d", types[i], int8_rows);
             CHECK(codec == NULL || (codec->type == types[i] && codec->int8_rows == int8_rows),
                   "type %d", types[i]);

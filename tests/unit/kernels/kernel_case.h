@@ -28,7 +28,7 @@ typedef struct kc_spec {
     wf_op_params p;
     wf_shape in[2]; /* c = 0: absent */
     kc_weight w[3]; /* n = 0: absent */
-    wf_dtype type;  /* of the matrix: WF_F32 (0), WF_F16 or WF_Q8_0 */
+    wf_dtype type;  /* of the matrix: WF_F32 (0), WF_F16, WF_Q4_0 or WF_Q8_0 */
     float offset;   /* inputs are uniform in offset −1.03 … +0.97 */
 } kc_spec;
 

@@ -17,8 +17,8 @@ static void run_once(const tiny_file *f, wf_backend backend, uint32_t threads, b
 }
 
 WF_TEST(fast_equals_scalar) {
-    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q8_0};
-    for (int i = 0; i < 3; i++) {
+    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q4_0, WF_Q8_0};
+    for (int i = 0; i < 4; i++) {
         tiny_file f = tiny_make(types[i]);
         float fast[20], slow[20];
         run_once(&f, WF_BACKEND_SIMD, 1, false, 2, 37, 45, fast);
