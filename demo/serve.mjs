@@ -94,7 +94,7 @@ export function handler({isolation = true, mounts = defaultMounts} = {}) {
 }
 
 /** Starts a server; resolves to it once it listens. port 0 takes a free one (server.address().port). */
-export function serve({port = 8080, host = 'localhost', ...options} = {}) {
+export function serve({port = 8080, host = '127.0.0.1', ...options} = {}) {
     return new Promise((resolve, reject) => {
         const server = createServer(handler(options));
         server.once('error', reject);

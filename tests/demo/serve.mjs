@@ -22,7 +22,7 @@ const plain = await serve({port: 0, mounts, isolation: false});
 /** The path goes out as it is: fetch() would tidy it up. */
 function get(path, headers = {}, {to = server, method = 'GET'} = {}) {
     return new Promise((resolve, reject) => {
-        request({host: 'localhost', port: to.address().port, path, headers, method}, (response) => {
+        request({host: '127.0.0.1', port: to.address().port, path, headers, method}, (response) => {
             let body = '';
             response.setEncoding('utf8').on('data', (s) => { body += s; }).on('end', () => resolve({status: response.statusCode, headers: response.headers, body}));
         }).on('error', reject).end();
