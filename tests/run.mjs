@@ -86,7 +86,7 @@ function discover() {
         groups.push({...kind, jobs: 2, programs: unit.map((stem) => ({name: stem, argv: kind.program(stem)}))});
     }
     const everything = ['native', 'wasi', 'web', 'package'];
-    const needs = {gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], demo: [], fuzz: ['asan']};
+    const needs = {gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], fuzz: ['asan']};
     const last = ['web', 'browser']; // the slow ones
     const aside = new Set(['unit', 'bench', ...last]);
     const folders = readdirSync('tests', {withFileTypes: true}).filter((e) => e.isDirectory()).map((e) => e.name).sort();
