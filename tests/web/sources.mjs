@@ -210,7 +210,7 @@ await attempt("options", async () => {
     "memoryLimit",
     { memoryLimit: 1 << 20 },
     "WfMemoryError",
-    /needs \d+ MB, more than memoryLimit allows \(1\.0 MB\)/,
+    /needs [\d.]+ MB, more than memoryLimit allows \(1\.0 MB\)/,
   );
   await using(path, { worker: join(dist, "not-there.mjs") }, async (m) =>
     check(

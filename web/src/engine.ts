@@ -185,6 +185,10 @@ export class Engine {
     threads: number,
     planOnly: boolean,
   ): void {
+    const { integrity } = this.options;
+    if (integrity !== undefined) {
+      instance.check(instance.exports.wf_integrity(instance.putText(integrity)));
+    }
     const name = instance.putText(
       source.name.length > 90 ? (source.name.split("/").pop() ?? source.name) : source.name,
     );

@@ -13,6 +13,7 @@ export interface Exports {
   wf_error_text(): number;
   wf_heap(what: number): number;
   wf_dot(): number;
+  wf_integrity(pin: number): number;
   wf_open(
     backend: number,
     threads: number,

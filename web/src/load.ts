@@ -22,6 +22,7 @@ export async function load(
     build,
     threads,
     memoryLimit,
+    integrity,
     onProgress,
     stream = false,
   } = options;
@@ -78,6 +79,7 @@ export async function load(
     ...(build !== undefined && { build }),
     ...(threads !== undefined && { threads }),
     ...(memoryLimit !== undefined && { memoryLimit }),
+    ...(integrity !== undefined && { integrity: String(integrity) }),
   };
   const credits = wants();
   const over = (): void => {

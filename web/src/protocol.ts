@@ -26,6 +26,7 @@ export interface WireOptions {
   threads?: number;
   activations: "int8" | "float";
   memoryLimit?: number;
+  integrity?: string;
   /** "opened" comes when the header has; runs wait for the bytes that they need. */
   stream: boolean;
   /** Why there is no worker, where there is none. */

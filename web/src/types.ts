@@ -82,6 +82,12 @@ export interface LoadOptions {
    */
   stream?: boolean;
   /**
+   * What the file must be: "sha256-…" as `wasmformer inspect` prints it (and info.integrity gives
+   * it). Pins the header of a file with chunk hashes, and with it every byte; a file without them is
+   * pinned whole, and then answers only when it has come completely.
+   */
+  integrity?: string;
+  /**
    * Bytes that the engine may take. A model that needs more is refused before its weights are
    * downloaded.
    */
@@ -146,6 +152,10 @@ export interface ModelInfo {
   name?: string;
   license?: string;
   source?: string;
+  /** What its bytes were checked against: the chunk hashes in its header, `integrity`, or nothing. */
+  verified: "chunks" | "file" | "none";
+  /** The value that pins this file; absent where the file holds no hashes. */
+  integrity?: string;
   /** Weight type of the file ("f32", "f16", "q8_0"). */
   type?: string;
   parameters: number;

@@ -1,0 +1,64 @@
+// Trust in a model's bytes: chunk hashes in the header, the pin of a header, the pin of a whole foreign file. One wrong byte
+// anywhere is an error that says where, and no answer.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { attempt, check, dist, errorOf, finish, tinyModel } from "./lib/web.mjs";
+
+const { load, WfArgumentError, WfError, WfIntegrityError } = await import(pathToFileURL(join(dist, "wasmformer.mjs")).href);
+const bytes = readFileSync(tinyModel());
+const picture = { width: 64, height: 64, data: Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 31) & 255) };
+
+async function answer(source, options = {}) {
+  const model = await load(source, options);
+  try {
+    return { info: model.info, classes: await model.classify(picture, { raw: true }) };
+  } finally {
+    model.free();
+  }
+}
+
+/** A copy with one byte changed. */
+function altered(at) {
+  const copy = Uint8Array.from(bytes);
+  copy[at] ^= 1;
+  return copy;
+}
+
+await attempt("chunk hashes", async () => {
+  const plain = await answer(bytes);
+  check("a converted file is verified by its chunks", plain.info.verified === "chunks" && /^sha256-.{43}=$/.test(plain.info.integrity), `${plain.info.verified} ${plain.info.integrity}`);
+  const pinned = await answer(bytes, { integrity: plain.info.integrity });
+  check("the right pin changes nothing", JSON.stringify(pinned.classes) === JSON.stringify(plain.classes));
+  const list = await answer(bytes, { integrity: `sha256-${"A".repeat(43)}= ${plain.info.integrity}` });
+  check("a list of pins needs one that fits", JSON.stringify(list.classes) === JSON.stringify(plain.classes));
+  for (const at of [bytes.length - 5000, bytes.length >> 1, bytes.length - 40]) {
+    for (const stream of [false, true]) {
+      const error = await errorOf(() => answer(altered(at), { stream }));
+      check(`byte ${at} changed${stream ? ", streamed" : ""}: an error names the chunk`, error instanceof WfIntegrityError && /chunk 1 of 1/.test(error.message), String(error));
+    }
+  }
+  const wrong = await errorOf(() => answer(bytes, { integrity: `sha256-${"A".repeat(43)}=` }));
+  check("a wrong pin shows what was expected and what came", wrong instanceof WfIntegrityError && wrong.message.includes(plain.info.integrity), String(wrong));
+  const forged = await errorOf(() => answer(altered(bytes.indexOf("general.name") + 24), { integrity: plain.info.integrity }));
+  check("a changed header does not pass its pin", forged instanceof WfIntegrityError, String(forged));
+  const nonsense = await errorOf(() => answer(bytes, { integrity: "md5-abc" }));
+  check("a pin that is none is named", nonsense instanceof WfArgumentError && /md5-abc/.test(nonsense.message), String(nonsense));
+});
+
+await attempt("a file without hashes", async () => {
+  const foreign = Uint8Array.from(bytes);
+  foreign.set(new TextEncoder().encode("wf.chunkz"), bytes.indexOf("wf.chunks"));
+  const pin = (b) => `sha256-${createHash("sha256").update(b).digest("base64")}`;
+  const free = await answer(foreign);
+  check("says that nothing was verified", free.info.verified === "none" && free.info.integrity === undefined, free.info.verified);
+  const pinned = await answer(foreign, { integrity: pin(foreign) });
+  check("can be pinned whole", pinned.info.verified === "file" && JSON.stringify(pinned.classes) === JSON.stringify(free.classes), pinned.info.verified);
+  const last = Uint8Array.from(foreign);
+  last[last.length - 40] ^= 1;
+  const error = await errorOf(() => answer(last, { integrity: pin(foreign) }));
+  check("and then one changed byte is an error", error instanceof WfIntegrityError && error instanceof WfError, String(error));
+});
+
+finish();
