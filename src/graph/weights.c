@@ -199,12 +199,21 @@ wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void
         wf_free(line);
     }
     e->rows_done += rows;
-    e->resident = e->rows_done == v->n && !t->held;
+    e->resident = e->rows_done == v->n;
     return WF_OK;
 }
 
 bool wf_weights_admit(wf_weights *t, uint32_t id) {
     wf_weight_entry *e = &t->entries[id];
-    e->resident = e->rows_done == e->view.n;
-    return e->resident;
+    e->trusted = e->rows_done == e->view.n;
+    return e->trusted;
+}
+
+bool wf_weights_are_trusted(const wf_weights *t) {
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (!t->entries[i].trusted) {
+            return false;
+        }
+    }
+    return true;
 }

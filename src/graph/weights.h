@@ -28,7 +28,8 @@ typedef struct wf_weight_entry {
     uint32_t stored_k; /* elements of a stored row: k, or k padded to the block */
     uint32_t uses;
     uint64_t rows_done; /* stored rows that have been packed */
-    bool resident;
+    bool resident; /* all rows are packed: nodes may compute with it */
+    bool trusted;  /* its bytes are verified: results that used it may leave */
     void *memory;
 } wf_weight_entry;
 
@@ -37,7 +38,6 @@ typedef bool (*wf_stored_find)(void *user, const char *name, wf_stored *out);
 typedef struct wf_weights {
     wf_arena *arena;
     wf_backend backend;
-    bool held;      /* packed weights become resident by wf_weights_admit only: their bytes are being verified */
     bool int8_rows; /* Q8_0 matrices are multiplied with int8 rows (SIMD and scalar backends) */
     wf_stored_find find;
     void *find_user;
@@ -61,7 +61,9 @@ uint64_t wf_weights_bytes(const wf_weights *t);
 wf_status wf_weights_reserve(wf_weights *t, wf_error *err);
 /* `rows` complete stored rows, starting at stored row `first` (a multiple of WF_PANEL for matrices; `rows` too, except at the end). */
 wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void *stored, uint64_t rows, wf_error *err);
-/* With `held`: the bytes of a weight are verified; it becomes resident if all its rows are packed. Returns whether it is. */
+/* The bytes of a weight are verified: it is trusted if all its rows are packed. Returns whether it is. */
 bool wf_weights_admit(wf_weights *t, uint32_t id);
+/* Whether every registered weight is trusted. */
+bool wf_weights_are_trusted(const wf_weights *t);
 
 #endif

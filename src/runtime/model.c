@@ -167,7 +167,6 @@ static wf_status plan_recommended(wf_model *m, wf_error *err) {
 
 static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err) {
     m->gguf = gguf;
-    m->weights.held = true;
     m->weights.find = find_stored;
     m->weights.find_user = m;
     const char *name = wf_gguf_get_string(gguf, "general.architecture");

@@ -197,6 +197,9 @@ wf_status wf_session_step(wf_session *s, uint64_t budget, wf_progress *progress,
     if (*progress == WF_NEED_BYTES && m->complete) {
         return wf_fail(err, WF_E_TRUNCATED, m->file_name, -1, "%s has ended, but weights are missing", m->file_name);
     }
+    if (*progress == WF_DONE && !wf_weights_are_trusted(&m->weights)) {
+        *progress = WF_NEED_BYTES; /* computed, but no result leaves before the bytes that it used are verified */
+    }
     s->done = *progress == WF_DONE;
     s->running = !s->done;
     return WF_OK;
