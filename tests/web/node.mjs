@@ -299,12 +299,18 @@ await attempt("pictures and arguments", () =>
       /5 bytes are not 2 × 2 pixels/,
     );
     await sentence("topk 0", () => model.classify(picture, { topk: 0 }), "WfArgumentError", /topk/);
-    await sentence(
-      "an unknown input",
-      () => model.run({ pixels: input.input }),
-      "WfArgumentError",
-      /no input "pixels"/,
-    );
+    const named = await model.run({ pixel_values: input.input }, null);
+    check("one input may have any name", named.output.data.length > 0);
+    for (const [what, inputs, pattern] of [
+      ["two inputs", { a: input.input, b: input.input }, /2 inputs were given/],
+      ["no input", null, /no input was given/],
+      ["an input without numbers", { input: null }, /must be \{data, shape\}/],
+    ]) {
+      await sentence(what, () => model.run(inputs), "WfArgumentError", pattern);
+    }
+    const norm = await model.run(input, { taps: "norm" });
+    check("one tap may be given as a text", "act/norm" in norm, Object.keys(norm).join());
+    await sentence("taps of no kind", () => model.run(input, { taps: 5 }), "WfArgumentError", /taps must be/);
     await sentence(
       "a shape of three",
       () => model.run({ input: { data: [1, 2, 3], shape: [3, 1, 1] } }),

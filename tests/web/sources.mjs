@@ -191,8 +191,8 @@ await attempt("sources", async () => {
 });
 
 await attempt("options", async () => {
-  const sentence = async (name, options, kind, pattern) => {
-    const error = await errorOf(load(path, options));
+  const sentence = async (name, options, kind, pattern, source = path) => {
+    const error = await errorOf(load(source, options));
     check(
       name,
       error instanceof WfError && error.name === kind && pattern.test(error.message),
@@ -204,6 +204,17 @@ await attempt("options", async () => {
     { build: "fast" },
     "WfArgumentError",
     /"relaxed" or "simd"/,
+  );
+  await sentence(
+    "a stream that breaks",
+    {},
+    "WfIoError",
+    /could not be read: Error: boom/,
+    new ReadableStream({
+      pull() {
+        throw new Error("boom");
+      },
+    }),
   );
   await sentence("no threads", { threads: 0 }, "WfArgumentError", /from 1 to 16/);
   await sentence(

@@ -7,7 +7,7 @@ import type { Wasmformer } from "./types.ts";
 
 export function createApi(besideScript: string | undefined): Wasmformer {
   const api: Wasmformer = {
-    load: (source, options = {}) => load(source, options, api.workerUrl ?? besideScript),
+    load: (source, options) => load(source, options ?? {}, api.workerUrl ?? besideScript),
     support,
     cache,
     version,

@@ -67,9 +67,9 @@ export class LoadedModel implements Model {
   classify(images: readonly ImageInput[], options?: ClassifyOptions): Promise<ClassScore[][]>;
   async classify(
     input: ImageInput | readonly ImageInput[],
-    options: ClassifyOptions = {},
+    options?: ClassifyOptions,
   ): Promise<ClassScore[] | ClassScore[][]> {
-    const { topk = 5, raw = false, signal } = options;
+    const { topk = 5, raw = false, signal } = options ?? {};
     if (!Number.isInteger(topk) || topk < 1) {
       throw fail("ARGUMENT", "topk", `topk must be a whole number of at least 1, not ${topk}`);
     }
@@ -94,11 +94,11 @@ export class LoadedModel implements Model {
 
   async run(
     inputs: Record<string, RunInput>,
-    options: RunOptions = {},
+    options?: RunOptions,
   ): Promise<Record<string, Tensor>> {
     const [name, data, shape] = this.theInput(inputs);
-    const { taps = [], signal } = options;
-    const wanted = taps === "all" ? ["all"] : [...taps];
+    const { taps, signal } = options ?? {};
+    const wanted = typeof taps === "string" ? [taps] : Array.isArray(taps ?? []) ? [...(taps ?? [])] : [""];
     if (wanted.some((tap) => typeof tap !== "string" || tap === "" || tap.includes("\n"))) {
       throw fail("ARGUMENT", "taps", 'taps must be a list of names, or "all"');
     }
@@ -112,19 +112,25 @@ export class LoadedModel implements Model {
     return result.kind === "run" ? result.outputs : {};
   }
 
-  /** The model's one input, under its own name, "input", or "input/NAME"; its numbers are copied. */
+  /** The model's one input, under whatever name: "input", "input/NAME" or NAME; its numbers are copied. */
   private theInput(inputs: Record<string, RunInput>): [string, Float32Array, number[]] {
     const own = this.info.input.name;
-    const known = [own, "input", `input/${own}`];
-    const [name] = Object.keys(inputs).filter((key) => known.includes(key));
-    const strange = Object.keys(inputs).find((key) => !known.includes(key));
+    const names = Object.keys(inputs ?? {});
+    const name = names[0];
     const input = name !== undefined ? inputs[name] : undefined;
-    if (name === undefined || input === undefined || strange !== undefined) {
-      const what = strange !== undefined ? `there is no input "${strange}"` : "no input was given";
+    if (name === undefined || names.length > 1) {
+      const what = name === undefined ? "no input was given" : `${names.length} inputs were given`;
       throw fail(
         "ARGUMENT",
-        strange ?? "input",
+        own,
         `${what}; this model has one input, "${own}": run({${own}: {data, shape}})`,
+      );
+    }
+    if (typeof input?.data?.length !== "number" || typeof input.shape !== "object") {
+      throw fail(
+        "ARGUMENT",
+        name,
+        `"${name}" must be {data, shape}: the numbers, and [batch, channels, height, width]`,
       );
     }
     const shape = [...input.shape];

@@ -3,7 +3,7 @@
 import { ofBlob, ofBytes, ofStream, type ByteSource } from "./bytes.ts";
 import type { Connection } from "./connect.ts";
 import { defaults, openUrl } from "./download.ts";
-import { fail, toWire } from "./errors.ts";
+import { fail, toWire, WfError } from "./errors.ts";
 import { openResponse } from "./http.ts";
 import { builtin, inNode } from "./node.ts";
 import { absolute } from "./place.ts";
@@ -113,7 +113,11 @@ export async function pump(
     }
     end.post({ type: "end" });
   } catch (error) {
-    end.post({ type: "broken", error: toWire(error) });
+    const foreign = !(error instanceof WfError || (error as Error)?.name === "AbortError");
+    const why = foreign
+      ? fail("IO", source.wire.kind, `the model's bytes could not be read: ${String(error)}`)
+      : error;
+    end.post({ type: "broken", error: toWire(why) });
   }
 }
 
