@@ -308,6 +308,8 @@ await attempt("pictures and arguments", () =>
     ]) {
       await sentence(what, () => model.run(inputs), "WfArgumentError", pattern);
     }
+    const whole = { data: BigInt64Array.from({ length: 3 * 32 * 32 }, (_, i) => BigInt(i % 3)), shape: [1, 3, 32, 32] };
+    check("whole numbers of 64 bits are taken", (await model.run({ input: whole })).output.data.every(Number.isFinite));
     const norm = await model.run(input, { taps: "norm" });
     check("one tap may be given as a text", "act/norm" in norm, Object.keys(norm).join());
     await sentence("taps of no kind", () => model.run(input, { taps: 5 }), "WfArgumentError", /taps must be/);

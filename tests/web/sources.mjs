@@ -69,6 +69,7 @@ await attempt("sources", async () => {
   const exact = new Uint8Array(bytes);
   const sources = {
     "file URL": () => pathToFileURL(path),
+    "file URL as text": () => pathToFileURL(path).href,
     "http URL": () => `${base}/model.gguf`,
     "http URL object": () => new URL(`${base}/model.gguf`),
     Buffer: () => bytes,

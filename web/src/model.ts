@@ -151,7 +151,7 @@ export class LoadedModel implements Model {
           `means ${elements}`,
       );
     }
-    return [name, Float32Array.from(input.data), shape];
+    return [name, Float32Array.from(input.data, Number), shape]; // also of BigInts
   }
 
   private end(why: string): void {

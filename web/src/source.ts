@@ -27,13 +27,10 @@ function piped(source: ByteSource): Source {
 export const isAddress = (text: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(text);
 
 function ofAddress(source: string | URL, options: LoadOptions, life: AbortSignal): Source {
-  if (inNode() && (typeof source === "string" ? !isAddress(source) : source.protocol === "file:")) {
-    return {
-      wire: {
-        kind: "file",
-        path: typeof source === "string" ? source : builtin("node:url").fileURLToPath(source),
-      },
-    };
+  const isPath = typeof source === "string" && !isAddress(source);
+  if (inNode() && (isPath || /^file:/i.test(String(source)))) {
+    const path = isPath ? source : builtin("node:url").fileURLToPath(new URL(source));
+    return { wire: { kind: "file", path } };
   }
   const url = absolute(source);
   const {
