@@ -172,17 +172,19 @@ for (const [on, options] of Object.entries({
   });
 
   await attempt(`a piped stream (${on})`, async () => {
-    pace = usual;
-    lastByte = 0;
-    const model = await load(await fetch(url), { stream: true, ...options });
-    const early = lastByte === 0;
-    const got = JSON.stringify(await model.classify(picture));
-    check(
-      `a Response streams too (${on})`,
-      got === classes && early && model.info.streamed > 0,
-      model.info.streamed,
-    );
-    model.free();
+    /* On a busy machine all bytes may have piled up before the call begins; one of three tries must overlap, all must be right. */
+    let right = true;
+    let streamed = 0;
+    for (let i = 0; i < 3 && streamed === 0; i++) {
+      pace = usual;
+      lastByte = 0;
+      const model = await load(await fetch(url), { stream: true, ...options });
+      right &&= lastByte === 0;
+      right &&= JSON.stringify(await model.classify(picture)) === classes;
+      streamed = model.info.streamed;
+      model.free();
+    }
+    check(`a Response streams too (${on})`, right && streamed > 0, streamed);
   });
 }
 
