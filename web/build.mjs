@@ -1,4 +1,4 @@
-// Builds web/dist/wasmformer{.js,.mjs,.d.ts} and wasmformer.worker.mjs. The .wasm files must be there already (cmake --preset web):
+// Builds web/dist/wasmformer{.js,.mjs,.d.ts}, wasmformer.worker.mjs and wasmformer-page.html. The .wasm files must be there already (cmake --preset web):
 // their hashes go into the scripts, as does the worker's into the two scripts that start it.
 //   node build.mjs
 import { execFileSync } from "node:child_process";
@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { buildPage } from "./build-page.mjs";
 
 const web = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(web, "dist");
@@ -136,3 +137,5 @@ define.__WF_WORKER_INTEGRITY__ = JSON.stringify(
 await bundle("index", "wasmformer.mjs", "esm", define);
 await bundle("global", "wasmformer.js", "iife", define);
 types();
+execFileSync(process.execPath, [join(web, "node_modules/typescript/bin/tsc"), "-p", join(web, "page/tsconfig.json")], { stdio: "inherit" });
+await buildPage({ web, version, define });

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/simd.h"
 #if defined(__x86_64__)
 #include "base/sha256_x86.h"
@@ -166,17 +167,6 @@ void wf_sha256_digest(const wf_sha256 *h, uint8_t digest[WF_SHA256_BYTES]) {
 }
 
 void wf_sha256_text(const uint8_t digest[WF_SHA256_BYTES], char text[WF_SHA256_TEXT]) {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *out = text + 7;
     memcpy(text, "sha256-", 7);
-    for (int i = 0; i < 33; i += 3) { /* 32 bytes and one of padding */
-        uint32_t v = (uint32_t)digest[i] << 16 | (uint32_t)digest[i + 1] << 8 |
-                     (i + 2 < 32 ? digest[i + 2] : 0);
-        for (int shift = 18; shift >= 0; shift -= 6) {
-            *out++ = letters[v >> shift & 63];
-        }
-    }
-    out[-1] = '=';
-    *out = '\0';
+    text[7 + wf_base64(digest, WF_SHA256_BYTES, text + 7)] = '\0';
 }

@@ -19,6 +19,11 @@ bool wf_platform_interrupted(void) { return false; }
 void wf_platform_guard_file(const char *path) { (void)path; }
 uint32_t wf_platform_cores(void) { return 1; }
 
+void wf_platform_program_folder(char *out, size_t size) {
+    (void)size;
+    out[0] = '\0';
+}
+
 uint32_t wf_platform_token(void) {
     uint32_t token = (uint32_t)wf_platform_now_ns();
     getentropy(&token, sizeof token);
@@ -28,6 +33,10 @@ uint32_t wf_platform_token(void) {
 #else
 
 #include <signal.h>
+#include <string.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
 
 static volatile sig_atomic_t interrupted;
 static const char *volatile guarded;
@@ -69,6 +78,18 @@ void wf_platform_guard_file(const char *path) { guarded = path; }
 uint32_t wf_platform_cores(void) {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (uint32_t)n : 1;
+}
+
+void wf_platform_program_folder(char *out, size_t size) {
+#ifdef __APPLE__
+    uint32_t n = (uint32_t)size;
+    out[_NSGetExecutablePath(out, &n) == 0 ? strlen(out) : 0] = '\0';
+#else
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    out[n > 0 && (size_t)n < size - 1 ? n : 0] = '\0'; /* a path that does not fit is none */
+#endif
+    char *slash = strrchr(out, '/');
+    out[slash != NULL ? slash - out + 1 : 0] = '\0';
 }
 
 uint32_t wf_platform_token(void) { return (uint32_t)wf_platform_now_ns() * 2654435761u ^ (uint32_t)getpid(); }

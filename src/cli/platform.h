@@ -4,6 +4,7 @@
 #define WF_CLI_PLATFORM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -17,6 +18,8 @@ void wf_platform_guard_file(const char *path);
 bool wf_platform_is_terminal(FILE *f);
 uint64_t wf_platform_now_ns(void); /* monotonic */
 uint32_t wf_platform_cores(void);
+/* The folder of the running program with its last slash; "" where the system does not tell (WASI). */
+void wf_platform_program_folder(char *out, size_t size);
 /* Differs between processes and calls: for names of temporary files. */
 uint32_t wf_platform_token(void);
 

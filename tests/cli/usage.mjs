@@ -1,7 +1,7 @@
 // The command line as a person meets it: help, version, wrong words, wrong values; the same natively and under WASI.
 import {check, finish, native, wasi} from './lib.mjs';
 
-const verbs = ['inspect', 'convert', 'run', 'classify', 'verify', 'bench'];
+const verbs = ['inspect', 'convert', 'run', 'classify', 'verify', 'bundle', 'bench'];
 
 for (const start of [native, wasi]) {
     const where = start.name;

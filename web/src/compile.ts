@@ -5,10 +5,42 @@ import { fail } from "./errors.ts";
 import { builtin, inNode } from "./node.ts";
 import { moduleFacts, moduleUrl, type ModuleName } from "./place.ts";
 
+/** An engine that the caller holds. What it imports says which of the builds it is. */
+async function given(
+  engine: BufferSource | WebAssembly.Module,
+  name: ModuleName,
+): Promise<WebAssembly.Module> {
+  let module: WebAssembly.Module;
+  try {
+    module = engine instanceof WebAssembly.Module ? engine : await WebAssembly.compile(engine);
+  } catch (error) {
+    throw fail(
+      "ARGUMENT",
+      "engine",
+      `what was given as engine is no module that runs here (${(error as Error).message}); give ` +
+        `the bytes of wasmformer-${name}.wasm`,
+    );
+  }
+  const threads = WebAssembly.Module.exports(module).some((e) => e.name === "__wasm_init_tls");
+  if (threads !== name.endsWith("-mt")) {
+    throw fail(
+      "ARGUMENT",
+      "engine",
+      `the engine that was given is a build ${threads ? "with" : "without"} threads; ` +
+        `wasmformer-${name}.wasm is needed here, or load(…, {threads: 1}) and a build without`,
+    );
+  }
+  return module;
+}
+
 export async function compileModule(
   workerUrl: string,
   name: ModuleName,
+  engine?: BufferSource | WebAssembly.Module,
 ): Promise<WebAssembly.Module> {
+  if (engine !== undefined) {
+    return given(engine, name);
+  }
   const url = moduleUrl(workerUrl, name);
   if (url.startsWith("file:") && inNode()) {
     return WebAssembly.compile(await builtin("node:fs/promises").readFile(new URL(url)));

@@ -58,7 +58,9 @@ export function hasWorkers(): boolean {
 /** Starts a worker from a file of this origin (or a blob URL). Throws where that is not allowed. */
 export function startWorker(url: string): Endpoint {
   if (typeof Worker === "function") {
-    return fromDomWorker(new Worker(url, { type: "module", name: "wasmformer" }));
+    // A page of an opaque origin (opened from a disk) may start a blob only as a classic script, which the worker file is too.
+    const type = url.startsWith("blob:null/") ? "classic" : "module";
+    return fromDomWorker(new Worker(url, { type, name: "wasmformer" }));
   }
   if (inNode()) {
     return fromNodeWorker(url);

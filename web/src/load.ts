@@ -10,6 +10,9 @@ import type { FromEngine, WireOptions } from "./protocol.ts";
 import { isAddress, pump, sortOut, wants } from "./source.ts";
 import type { LoadOptions, Model, ModelInfo, ModelSource } from "./types.ts";
 
+const isEngine = (engine: unknown): boolean =>
+  engine instanceof ArrayBuffer || ArrayBuffer.isView(engine) || engine instanceof WebAssembly.Module;
+
 export async function load(
   source: ModelSource,
   options: LoadOptions,
@@ -23,6 +26,7 @@ export async function load(
     threads,
     memoryLimit,
     integrity,
+    engine,
     onProgress,
     stream = false,
   } = options;
@@ -41,6 +45,13 @@ export async function load(
       "ARGUMENT",
       "activations",
       `activations must be "int8" or "float", not ${JSON.stringify(activations)}`,
+    );
+  }
+  if (engine !== undefined && !isEngine(engine)) {
+    throw fail(
+      "ARGUMENT",
+      "engine",
+      "engine must be the bytes of a wasmformer-*.wasm file, or the WebAssembly.Module of them",
     );
   }
   const { timeout = defaults.timeout, retries = defaults.retries } = options;
@@ -76,6 +87,7 @@ export async function load(
     activations,
     notes: connection.notes,
     stream: stream === true,
+    ...(engine !== undefined && { engine }),
     ...(build !== undefined && { build }),
     ...(threads !== undefined && { threads }),
     ...(memoryLimit !== undefined && { memoryLimit }),

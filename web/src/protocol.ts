@@ -22,6 +22,8 @@ export interface WireOptions {
   workerUrl: string;
   /** What threads are started from: the same file, or a blob of it. */
   startUrl: string;
+  /** What runs in place of the .wasm file. */
+  engine?: BufferSource | WebAssembly.Module;
   build?: "relaxed" | "simd";
   threads?: number;
   activations: "int8" | "float";

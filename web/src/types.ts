@@ -56,6 +56,11 @@ export interface LoadOptions {
    * the script.
    */
   worker?: boolean | string | URL;
+  /**
+   * The engine itself, instead of the .wasm file beside the worker: bytes of the build that runs
+   * (`support().choice` says which), or the module compiled from them, which several loads can share.
+   */
+  engine?: BufferSource | WebAssembly.Module;
   /** Used in place of the global fetch for a model given as URL. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   credentials?: RequestCredentials;
