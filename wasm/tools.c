@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
 #include "convert/convert.h"
 #include "engine.h"
 #include "format/json.h"
@@ -11,24 +12,32 @@
 
 #define WF_IMPORT(name) __attribute__((import_module("wf"), import_name(#name)))
 
-WF_IMPORT(read) extern uint32_t js_read(double offset, void *dst, uint32_t n);
+WF_IMPORT(size) extern double js_size(uint32_t file);
+WF_IMPORT(find) extern int32_t js_find(const char *name);
+WF_IMPORT(read) extern uint32_t js_read(uint32_t file, double offset, void *dst, uint32_t n);
 WF_IMPORT(write) extern uint32_t js_write(const void *bytes, uint32_t n);
 WF_IMPORT(note) extern void js_note(const char *text);
 WF_IMPORT(progress) extern void js_progress(const char *phase, double done, double total);
 WF_IMPORT(cancelled) extern uint32_t js_cancelled(void);
 
-static wf_text report_text;
+static wf_text report_text; /* JSON */
 static wf_pixels pixels;
 static uint32_t words[8];
 
-static wf_status read_source(void *user, uint64_t offset, void *dst, size_t n, wf_error *err) {
-    (void)user;
-    if (js_read((double)offset, dst, (uint32_t)n) == 0) {
+enum { MAX_INDEX_BYTES = 64 << 20 };
+
+/* A file is known by its number, which is the only thing that `user` carries. */
+static wf_status read_file(void *user, uint64_t offset, void *dst, size_t n, wf_error *err) {
+    uint32_t file = (uint32_t)(uintptr_t)user;
+    if (js_read(file, (double)offset, dst, (uint32_t)n) == 0) {
         return WF_OK;
     }
-    return wf_fail(err, WF_E_IO, "checkpoint", (int64_t)offset, "%zu bytes at %llu of the checkpoint could not be read", n,
+    return wf_fail(err, WF_E_IO, "checkpoint", (int64_t)offset,
+                   "%zu bytes at %llu of the checkpoint could not be read: it was changed or removed meanwhile; choose it again", n,
                    (unsigned long long)offset);
 }
+
+static wf_file file_of(uint32_t number) { return (wf_file){(void *)(uintptr_t)number, (uint64_t)js_size(number), read_file}; }
 
 static wf_status write_result(void *user, const void *bytes, size_t n, wf_error *err) {
     (void)user;
@@ -64,15 +73,74 @@ static void write_report(const wf_convert_report *r) {
     wf_text_add(&report_text, "}");
 }
 
+static wf_status convert_source(const wf_source *source, const wf_convert_options *o, wf_error *err) {
+    wf_byte_sink out = {NULL, write_result};
+    wf_convert_report report;
+    WF_TRY(wf_convert(source, o, out, &report, err));
+    write_report(&report);
+    return WF_OK;
+}
+
+static wf_status convert_file(const wf_convert_options *o, wf_error *err) {
+    wf_source source;
+    WF_TRY(wf_source_open(file_of(0), &source, err));
+    wf_status status = convert_source(&source, o, err);
+    wf_source_close(&source);
+    return status;
+}
+
+static wf_status find_shards(wf_shards *shards, wf_error *err) {
+    for (uint32_t i = 0; i < shards->count; i++) {
+        int32_t file = js_find(shards->names[i]);
+        if (file < 0) {
+            return wf_fail(err, WF_E_MISSING, shards->names[i], -1,
+                           "%s is not among the files, but %s says that tensors are in it: give all %u shards together with the index",
+                           shards->names[i], shards->index_name, shards->count);
+        }
+        shards->files[i] = file_of((uint32_t)file);
+    }
+    return WF_OK;
+}
+
+static wf_status convert_shards(const wf_convert_options *o, wf_error *err) {
+    wf_file index = file_of(0);
+    wf_shards shards;
+    wf_source source;
+    void *text;
+    if (index.size > MAX_INDEX_BYTES) {
+        return wf_fail(err, WF_E_FORMAT, o->source_name, -1, "%s is larger than 64 MiB: it is no index of a sharded checkpoint",
+                       o->source_name);
+    }
+    WF_TRY(wf_alloc_array(&text, index.size + 1, 1, "the index", err));
+    wf_status status = index.read(index.user, 0, text, (size_t)index.size, err);
+    if (status == WF_OK) {
+        status = wf_shards_read(&shards, text, (size_t)index.size, o->source_name, err);
+    }
+    wf_free(text);
+    WF_TRY(status);
+    status = find_shards(&shards, err);
+    if (status == WF_OK) {
+        status = wf_shards_open(&shards, &source, err);
+        if (status == WF_OK) {
+            status = convert_source(&source, o, err);
+            wf_source_close(&source);
+        }
+    }
+    wf_shards_free(&shards);
+    return status;
+}
+
+static bool is_index(const char *name) {
+    static const char end[] = ".index.json";
+    size_t n = strlen(name), m = sizeof end - 1;
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
 WF_EXPORT(wf_convert)
-uint32_t tools_convert(double source_bytes, const char *source_name, const char *type, const char *config, uint32_t config_bytes,
+uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
                        const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, double max_loss) {
     wf_error *err = engine_fresh_error();
-    wf_file file = {NULL, (uint64_t)source_bytes, read_source};
-    wf_byte_sink out = {NULL, write_result};
     wf_convert_options o;
-    wf_convert_report report;
-    wf_source source;
     memset(&o, 0, sizeof o);
     if (!wf_convert_type(type, &o.type)) {
         return wf_fail(err, WF_E_ARGUMENT, "type", -1, "there is no type \"%s\"; use f32, f16, q8_0 or q4_0", type);
@@ -87,13 +155,7 @@ uint32_t tools_convert(double source_bytes, const char *source_name, const char 
     o.note = note;
     o.progress = progress;
     o.cancelled = cancelled;
-    WF_TRY(wf_source_open(file, &source, err));
-    wf_status status = wf_convert(&source, &o, out, &report, err);
-    wf_source_close(&source);
-    if (status == WF_OK) {
-        write_report(&report);
-    }
-    return status;
+    return is_index(source_name) ? convert_shards(&o, err) : convert_file(&o, err);
 }
 
 WF_EXPORT(wf_convert_report) const char *tools_convert_report(void) {

@@ -2,9 +2,12 @@
    platform decoder (Node). A page loads this module only when it is asked to convert.
 
    The converter reads and writes through imports of the module "wf", so that neither the checkpoint nor the result has to lie in
-   wasm memory: JavaScript answers reads from a Blob (FileReaderSync in a worker), an array or a file.
+   wasm memory: JavaScript answers reads from a Blob (FileReaderSync in a worker), an array or a file. File 0 is the checkpoint,
+   or the index of a sharded one; its shards are files that wf.find names.
 
-     wf.read(offset: f64, dst, n) → 0 when n bytes were placed at dst        wf.write(bytes, n) → 0 when they were taken
+     wf.size(file) → f64 bytes          wf.find(name) → the file of that plain name, or −1
+     wf.read(file, offset: f64, dst, n) → 0 when n bytes were placed at dst
+     wf.write(bytes, n) → 0 when they were taken
      wf.note(text)                      an assumption or a tensor left out   wf.progress(phase, done: f64, total: f64)
      wf.cancelled() → 1 to stop */
 #ifndef WASM_TOOLS_H
@@ -12,9 +15,9 @@
 
 #include <stdint.h>
 
-/* wf_convert: type "f32", "f16" or "q8_0"; config and preprocessor are JSON texts of the given lengths (0 = none);
-   max_loss < 0 = the type's default. Returns a wf_status. */
-uint32_t tools_convert(double source_bytes, const char *source_name, const char *type, const char *config, uint32_t config_bytes,
+/* wf_convert: type "f32", "f16", "q8_0" or "q4_0"; config and preprocessor are JSON texts of the given lengths (0 = none);
+   max_loss < 0 = the type's default. A name that ends in .index.json is an index. Returns a wf_status. */
+uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
                        const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, double max_loss);
 /* wf_convert_report: JSON of the last conversion that succeeded. */
 const char *tools_convert_report(void);

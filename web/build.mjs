@@ -1,5 +1,5 @@
-// Builds web/dist/wasmformer{.js,.mjs,.d.ts}, wasmformer.worker.mjs and wasmformer-page.html. The .wasm files must be there already (cmake --preset web):
-// their hashes go into the scripts, as does the worker's into the two scripts that start it.
+// Builds web/dist/wasmformer{.js,.mjs,.d.ts}, wasmformer.worker.mjs, wasmformer.tools.mjs and wasmformer-page.html. The .wasm files
+// must be there already (cmake --preset web): their hashes go into the scripts, as do the workers' into the two scripts that start them.
 //   node build.mjs
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,7 +12,7 @@ import { buildPage } from "./build-page.mjs";
 
 const web = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(web, "dist");
-const modules = ["simd", "simd-mt", "relaxed", "relaxed-mt"];
+const modules = ["simd", "simd-mt", "relaxed", "relaxed-mt", "tools"];
 const { version } = JSON.parse(readFileSync(join(web, "package.json"), "utf8"));
 const banner = { js: `/* wasmformer ${version}, MIT licence */` };
 
@@ -123,17 +123,20 @@ function types() {
 }
 
 execFileSync(process.execPath, [join(web, "gen-errors.mjs")], { stdio: "inherit" });
-const define = {
+const facts = {
   __WF_MODULES__: JSON.stringify(wasmFacts()),
   __WF_VERSION__: JSON.stringify(version),
 };
-await bundle("worker", "wasmformer.worker.mjs", "esm", {
-  ...define,
-  __WF_WORKER_INTEGRITY__: '""',
-});
-define.__WF_WORKER_INTEGRITY__ = JSON.stringify(
-  integrityOf(readFileSync(join(dist, "wasmformer.worker.mjs"))),
-);
+const workers = [
+  ["worker", "wasmformer.worker.mjs", "__WF_WORKER_INTEGRITY__"],
+  ["convert/worker", "wasmformer.tools.mjs", "__WF_TOOLS_INTEGRITY__"],
+];
+const define = { ...facts };
+const none = Object.fromEntries(workers.map(([, , name]) => [name, '""']));
+for (const [entry, out, name] of workers) {
+  await bundle(entry, out, "esm", { ...facts, ...none });
+  define[name] = JSON.stringify(integrityOf(readFileSync(join(dist, out))));
+}
 await bundle("index", "wasmformer.mjs", "esm", define);
 await bundle("global", "wasmformer.js", "iife", define);
 types();

@@ -51,8 +51,8 @@ static uint64_t elements_of(const wf_output_info *o) {
     return n;
 }
 
-/* Runs the golden's input; *out = all outputs one after the other, in double. */
-static wf_status run_golden(wf_model *model, const wf_golden *g, bool is_double, bool (*cancelled)(void *), void *user, double **out,
+/* Runs the golden's input; *out = all outputs one after the other, in double. o: for progress and stops, or NULL. */
+static wf_status run_golden(wf_model *model, const wf_golden *g, bool is_double, const wf_convert_options *o, double **out,
                             uint64_t *count, wf_error *err) {
     wf_session *s;
     *out = NULL;
@@ -64,7 +64,10 @@ static wf_status run_golden(wf_model *model, const wf_golden *g, bool is_double,
     }
     while (status == WF_OK && progress == WF_YIELD) {
         status = wf_session_step(s, 50000000, &progress, err);
-        if (status == WF_OK && cancelled != NULL && cancelled(user)) {
+        if (o != NULL && o->progress != NULL) {
+            o->progress(o->user, "running", (uint64_t)(1000 * wf_session_fraction(s)), 1000);
+        }
+        if (status == WF_OK && o != NULL && o->cancelled != NULL && o->cancelled(o->user)) {
             status = wf_fail(err, WF_E_ABORTED, "convert", -1, "stopped; nothing was written");
         }
     }
@@ -110,7 +113,7 @@ static wf_status run_emitted(const wf_mapping *m, const wf_convert_options *o, w
         status = wf_model_finish(model, err);
     }
     if (status == WF_OK) {
-        status = run_golden(model, g, backend == WF_BACKEND_F64, o->cancelled, o->user, out, count, err);
+        status = run_golden(model, g, backend == WF_BACKEND_F64, o, out, count, err);
     }
     wf_model_free(model);
     return status;
@@ -172,7 +175,7 @@ wf_status wf_verify(wf_model *model, wf_verify_report *report, wf_error *err) {
     report->present = true;
     wf_status status = read_golden(gguf, &g, err);
     if (status == WF_OK) {
-        status = run_golden(model, &g, wf_model_backend(model) == WF_BACKEND_F64, NULL, NULL, &out, &count, err);
+        status = run_golden(model, &g, wf_model_backend(model) == WF_BACKEND_F64, NULL, &out, &count, err);
     }
     if (status == WF_OK && count != g.count) {
         status = wf_fail(err, WF_E_SHAPE, "wf.golden", -1, "the self-test recorded %llu values, but the model gives %llu",

@@ -46,7 +46,7 @@ finds('unchecked blob URL', distFaults('a.js', 'fetch(u).then(b=>URL.createObjec
 
 const sources = walk('web/src', /\.ts$/);
 holds('blob URLs in web/src are made by the cross-origin shim only', sources.flatMap((f) => sourceFaults(f, read(f))));
-for (const [file, allowed] of [['wasmformer.js', 1], ['wasmformer.mjs', 1], ['wasmformer.worker.mjs', 0]]) {
+for (const [file, allowed] of [['wasmformer.js', 1], ['wasmformer.mjs', 1], ['wasmformer.worker.mjs', 0], ['wasmformer.tools.mjs', 0]]) {
     const path = `web/dist/${file}`;
     const faults = existsSync(join(root, path)) ? [...evalFaults(file, read(path)), ...distFaults(file, read(path), allowed)] : [`${path} is not built`];
     holds(`${file} evaluates no text and makes no stray blob URL`, faults);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { attempt, check, dist, finish, root, workFolder } from "./lib/web.mjs";
 
 const read = (file) => readFileSync(join(root, file), "utf8");
-const scripts = ["wasmformer.js", "wasmformer.mjs", "wasmformer.worker.mjs"];
+const scripts = ["wasmformer.js", "wasmformer.mjs", "wasmformer.worker.mjs", "wasmformer.tools.mjs"];
 
 await attempt("generated sources are current", () => {
   const r = spawnSync(process.execPath, [join(root, "web/gen-errors.mjs"), "--check"], {
@@ -23,7 +23,7 @@ await attempt("types", () => {
   const sample = join(folder, "sample.ts");
   writeFileSync(
     sample,
-    `import wasmformer, { load, support, version, WfError, WfFormatError, type Model, type ClassScore } from "wasmformer";
+    `import wasmformer, { convert, load, support, version, WfError, WfFormatError, type Model, type ClassScore } from "wasmformer";
      async function main(): Promise<void> {
        const model: Model = await load("m.gguf", { onProgress: (p) => p.secondsLeft, threads: 2, build: "relaxed", worker: false, credentials: "include" });
        const one: ClassScore[] = await model.classify(new ImageData(1, 1), { topk: 3, raw: true, signal: new AbortController().signal });
@@ -31,12 +31,18 @@ await attempt("types", () => {
        const { output } = await model.run({ input: { data: [1, 2, 3], shape: [1, 3, 1, 1] } }, { taps: "all" });
        const n: number = (output?.data[0] ?? 0) + one.length + many.length + support().cores + model.info.memory.peak;
        wasmformer.workerUrl = version + String(n);
+       const made = await convert({ files: [new File([], "a.pth"), { name: "b.json", blob: new Blob() }] }, { type: "q8_0", config: { layers: [2] }, maxLoss: 0.1, onProgress: (p) => p.fraction, onNote: (t) => t.length });
+       const second: Model = await load(made);
+       const loss: number = made.report.loss + second.info.parameters + (await made.blob()).size;
+       await made.free().then(() => loss);
        model.free();
        model[Symbol.dispose]();
      }
      main().catch((e: unknown) => (e instanceof WfError ? [e.code, e.where, e.offset, e instanceof WfFormatError] : e));
      // @ts-expect-error there is no such build
      void load("x", { build: "fast" });
+     // @ts-expect-error there is no such type
+     void convert("x", { type: "q9" });
      // @ts-expect-error a model is no number
      void load(5);\n`,
   );
@@ -88,8 +94,8 @@ await attempt("script hygiene", () => {
     );
     check(`${file} has no dynamic import`, !/\bimport\s*\(/.test(text));
     check(
-      `${file} makes ${file.includes("worker") ? "no blob URL" : "one kind of blob URL"}`,
-      text.split("createObjectURL").length - 1 === (file.includes("worker") ? 0 : 1),
+      `${file} makes ${/worker|tools/.test(file) ? "no blob URL" : "one kind of blob URL"}`,
+      text.split("createObjectURL").length - 1 === (/worker|tools/.test(file) ? 0 : 1),
     );
     check(`${file} has no require`, !/\brequire\s*\(/.test(text));
   }

@@ -24,7 +24,9 @@ function tools(source, { stop = () => false } = {}) {
   const imports = {
     env: { memory, emscripten_notify_memory_growth() {} },
     wf: {
-      read(offset, dst, n) {
+      size: () => source.length,
+      find: () => -1,
+      read(file, offset, dst, n) {
         if (offset + n > source.length) {
           return 1;
         }
@@ -51,7 +53,7 @@ function tools(source, { stop = () => false } = {}) {
     x, notes, phases, bytes, place,
     convert(type, maxLoss = -1) {
       const [name, kind, config] = place("poolformer_tiny.pth.tar", type, "");
-      return x.wf_convert(source.length, name, kind, config, 0, config, config, 0, maxLoss);
+      return x.wf_convert(name, kind, config, 0, config, config, 0, maxLoss);
     },
     result: () => Buffer.concat(chunks),
     error: () => text(x.wf_error_text()),

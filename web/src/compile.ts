@@ -3,12 +3,12 @@
    of another version, or one that a CDN altered. */
 import { fail } from "./errors.ts";
 import { builtin, inNode } from "./node.ts";
-import { moduleFacts, moduleUrl, type ModuleName } from "./place.ts";
+import { moduleFacts, moduleUrl, type WasmFile } from "./place.ts";
 
 /** An engine that the caller holds. What it imports says which of the builds it is. */
 async function given(
   engine: BufferSource | WebAssembly.Module,
-  name: ModuleName,
+  name: WasmFile,
 ): Promise<WebAssembly.Module> {
   let module: WebAssembly.Module;
   try {
@@ -35,7 +35,7 @@ async function given(
 
 export async function compileModule(
   workerUrl: string,
-  name: ModuleName,
+  name: WasmFile,
   engine?: BufferSource | WebAssembly.Module,
 ): Promise<WebAssembly.Module> {
   if (engine !== undefined) {

@@ -25,10 +25,10 @@ const blobs = new Map<string, Promise<string>>();
 
 /* ---- The cross-origin shim: the only blob URL of the package. ----
    The blob holds the worker file itself, checked against its hash, not an import of it, which nothing would check. */
-function crossOriginShim(url: string): Promise<string> {
+function crossOriginShim(url: string, integrity: string): Promise<string> {
   let blob = blobs.get(url);
   if (blob === undefined) {
-    blob = fetch(url, { mode: "cors", credentials: "omit", integrity: workerIntegrity }).then(
+    blob = fetch(url, { mode: "cors", credentials: "omit", integrity }).then(
       async (response) => {
         if (!response.ok) {
           throw fail("NETWORK", url, `${url} was answered with status ${response.status}`);
@@ -53,8 +53,9 @@ function isForeign(url: string): boolean {
   );
 }
 
-async function inWorker(url: string): Promise<Connection> {
-  const startUrl = isForeign(url) ? await crossOriginShim(url) : url;
+/** Starts the worker file at this address; `integrity` is what it must be where another origin serves it. */
+export async function inWorker(url: string, integrity: string): Promise<Connection> {
+  const startUrl = isForeign(url) ? await crossOriginShim(url, integrity) : url;
   const end = startWorker(startUrl);
   const nothing = (): void => undefined;
   const connection: Connection = {
@@ -126,7 +127,7 @@ export async function connect(url: string, wanted: boolean): Promise<Connection>
     return onThisThread(url, "The engine runs on the calling thread: there are no workers here.");
   }
   try {
-    return await inWorker(url);
+    return await inWorker(url, workerIntegrity);
   } catch (error) {
     return onThisThread(
       url,

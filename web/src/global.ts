@@ -7,8 +7,11 @@ import * as errors from "./errors.gen.ts";
 const script =
   typeof document !== "undefined" ? (document.currentScript as HTMLScriptElement | null) : null;
 const beside = script?.src || (typeof location !== "undefined" ? location.href : undefined);
-const api = createApi(
-  beside !== undefined ? new URL("wasmformer.worker.mjs", beside).href : undefined,
-);
+const address = (file: string): string | undefined =>
+  beside !== undefined ? new URL(file, beside).href : undefined;
+const api = createApi({
+  worker: address("wasmformer.worker.mjs"),
+  tools: address("wasmformer.tools.mjs"),
+});
 
 (globalThis as { wasmformer?: unknown }).wasmformer = Object.assign(api, errors, { WfError });

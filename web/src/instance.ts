@@ -86,8 +86,12 @@ export class Instance {
     this.view = new Uint8Array(memory.buffer);
   }
 
-  static async create(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Instance> {
-    const instance = await WebAssembly.instantiate(module, imports(memory));
+  static async create(
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    given: WebAssembly.Imports = imports(memory),
+  ): Promise<Instance> {
+    const instance = await WebAssembly.instantiate(module, given);
     const self = new Instance(instance.exports as unknown as Exports, memory);
     self.exports._initialize?.();
     if (self.exports.wf_abi() !== ABI) {

@@ -20,12 +20,32 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
+/** Of a file that is read and written while its thread waits. */
+interface SyncFiles {
+  openSync(path: string, flags: string): number;
+  fstatSync(fd: number): { size: number; isFile(): boolean };
+  readSync(fd: number, into: Uint8Array, at: number, bytes: number, position: number): number;
+  writeSync(fd: number, bytes: Uint8Array, at: number, length: number): number;
+  closeSync(fd: number): void;
+  rmSync(path: string, options: { recursive: boolean; force: boolean }): void;
+  openAsBlob(path: string): Promise<Blob>;
+}
+
 interface Modules {
   "node:worker_threads": WorkerThreads;
   "node:fs/promises": {
     open(path: string | URL): Promise<FileHandle>;
     readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>>;
+    stat(path: string): Promise<{ size: number }>;
+    mkdtemp(prefix: string): Promise<string>;
+    writeFile(path: string, data: ReadableStream<Uint8Array>): Promise<void>;
+    copyFile(from: string, to: string | URL): Promise<void>;
+    rm(path: string, options: { recursive?: boolean; force: boolean }): Promise<void>;
   };
+  "node:fs": SyncFiles;
+  "node:os": { tmpdir(): string };
+  "node:path": { join(...parts: string[]): string };
+  "node:process": { once(event: "exit", listener: () => void): void };
   "node:url": { pathToFileURL(path: string): URL; fileURLToPath(url: URL): string };
 }
 

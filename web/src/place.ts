@@ -3,6 +3,7 @@
    it was loaded. */
 
 export type ModuleName = "simd" | "simd-mt" | "relaxed" | "relaxed-mt";
+export type WasmFile = ModuleName | "tools";
 
 interface FileFacts {
   /** "sha384-…" */
@@ -11,20 +12,24 @@ interface FileFacts {
   pages: number;
 }
 
-declare const __WF_MODULES__: Record<ModuleName, FileFacts>;
+declare const __WF_MODULES__: Record<WasmFile, FileFacts>;
 declare const __WF_WORKER_INTEGRITY__: string;
+declare const __WF_TOOLS_INTEGRITY__: string;
 declare const __WF_VERSION__: string;
 
 export const version = __WF_VERSION__;
 export const workerIntegrity =
   typeof __WF_WORKER_INTEGRITY__ === "string" ? __WF_WORKER_INTEGRITY__ : "";
 
-export function moduleFacts(name: ModuleName): FileFacts {
+export const toolsIntegrity =
+  typeof __WF_TOOLS_INTEGRITY__ === "string" ? __WF_TOOLS_INTEGRITY__ : "";
+
+export function moduleFacts(name: WasmFile): FileFacts {
   return __WF_MODULES__[name];
 }
 
 /** Address of a module, beside the worker file. */
-export function moduleUrl(workerUrl: string, name: ModuleName): string {
+export function moduleUrl(workerUrl: string, name: WasmFile): string {
   return new URL(`wasmformer-${name}.wasm`, workerUrl).href;
 }
 

@@ -3,7 +3,14 @@
 
 /** Where a model comes from. A string is a URL; in Node it may also be a file path. */
 export type ModelSource =
-  string | URL | Blob | ArrayBuffer | ArrayBufferView | Response | ReadableStream<Uint8Array>;
+  | string
+  | URL
+  | Blob
+  | ArrayBuffer
+  | ArrayBufferView
+  | Response
+  | ReadableStream<Uint8Array>
+  | ConvertedModel;
 
 /** Raw pixels, top to bottom, three (RGB) or four (RGBA, alpha ignored) bytes each. */
 export interface Pixels {
@@ -238,6 +245,79 @@ export interface Model {
   [Symbol.dispose](): void;
 }
 
+/** One file of a checkpoint. A string is a URL; in Node it may also be a file path. */
+export type CheckpointFile =
+  string | URL | Blob | ArrayBuffer | ArrayBufferView | { name: string; blob: Blob };
+
+/**
+ * A checkpoint of PyTorch or in safetensors. `files` may hold it together with its config.json and
+ * preprocessor_config.json, or the index of a sharded one with all its shards; their names tell.
+ */
+export type CheckpointSource = CheckpointFile | { files: readonly CheckpointFile[] };
+
+/** An object, JSON text, or a file of it; in Node also a path. */
+export type JsonSource = string | Blob | Record<string, unknown>;
+
+export interface ConvertProgress {
+  /**
+   * "measuring": the source and the result are run and compared; "hashing" and "writing" the file.
+   */
+  phase: "start" | "measuring" | "running" | "hashing" | "writing" | "ready";
+  /** Of all of it, 0 to 1. */
+  fraction: number;
+}
+
+export interface ConvertOptions {
+  /** How matrices are stored. Default "f32". */
+  type?: "f32" | "f16" | "q8_0" | "q4_0";
+  /** The constructor's arguments, or a Hugging Face config.json, where tensors cannot tell. */
+  config?: JsonSource;
+  /** Hugging Face's preprocessor_config.json. */
+  preprocessor?: JsonSource;
+  /** Greatest relative error of the output; above it nothing is written. The default goes by type. */
+  maxLoss?: number;
+  onProgress?: (progress: ConvertProgress) => void;
+  /** Each assumption, and each tensor that was left out, as soon as it is known. */
+  onNote?: (text: string) => void;
+  /** Stops the conversion; the promise rejects with an AbortError, and nothing is left behind. */
+  signal?: AbortSignal;
+  /** The file wasmformer.tools.mjs, where it is not beside the script. */
+  worker?: string | URL;
+}
+
+export interface ConvertReport {
+  architecture: string;
+  type: string;
+  /** Of the file. */
+  bytes: number;
+  sourceTensors: number;
+  writtenTensors: number;
+  leftOut: number;
+  /** Relative error (L2) of the output against the source in double precision, and what was allowed. */
+  loss: number;
+  maxLoss: number;
+  /** Assumptions and tensors left out, as sentences. */
+  notes: string[];
+  ms: number;
+  /** Bytes that the converter's memory grew to. */
+  memory: number;
+}
+
+/** A converted model; it lies in a temporary file of the browser or the system until free(). */
+export interface ConvertedModel {
+  /** A name for the file: that of the source and the type. */
+  readonly name: string;
+  readonly size: number;
+  readonly report: ConvertReport;
+  /** Readable until free(). */
+  blob(): Promise<Blob>;
+  stream(): Promise<ReadableStream<Uint8Array>>;
+  /** Copies it to a file that the user chose (showSaveFilePicker), or in Node to a path. */
+  save(to: FileSystemFileHandle | string | URL): Promise<void>;
+  free(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 export interface Support {
   simd: boolean;
   relaxed: boolean;
@@ -258,6 +338,14 @@ export interface Wasmformer {
    * const model = await wasmformer.load("poolformer.gguf", { onProgress: (p) => bar(p.loaded / p.total) });
    */
   load(source: ModelSource, options?: LoadOptions): Promise<Model>;
+  /**
+   * Turns a checkpoint into a GGUF model, in a worker; nothing is uploaded. Needs wasmformer.tools.mjs
+   * and wasmformer-tools.wasm beside the script.
+   * @example
+   * const result = await wasmformer.convert(file, { type: "q8_0", onProgress: (p) => bar(p.fraction) });
+   * const model = await wasmformer.load(result);
+   */
+  convert(source: CheckpointSource, options?: ConvertOptions): Promise<ConvertedModel>;
   /** What this browser offers, what load would choose, and why. */
   support(): Support;
   /** The models that this browser keeps for this origin. */
