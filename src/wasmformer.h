@@ -38,6 +38,7 @@ typedef struct wf_options {
     uint64_t file_bytes;    /* length of the file if known, else 0 */
     const char *integrity;  /* "sha256-BASE64" that pins the file, or NULL; copied. What `wasmformer inspect` prints: of the header
                                where that holds the hashes of the data (wf.chunks), else of the whole file */
+    bool digests_outside;   /* the caller hashes the chunks of such a file itself, and hands in wf_model_digest for each */
 } wf_options;
 wf_options wf_options_default(void);
 
@@ -61,6 +62,11 @@ const char *wf_model_verified(const wf_model *m);
 /* The `integrity` value of a file with hashes, and how many chunks of 1 MiB they are; NULL and 0 for others. */
 const char *wf_model_integrity(const wf_model *m);
 uint64_t wf_model_chunks(const wf_model *m);
+/* Where the first chunk begins, 0 in a file without; each has 1 MiB, the last ends with wf_model_total_bytes. */
+uint64_t wf_model_chunks_at(const wf_model *m);
+/* With digests_outside: the SHA-256 of the next chunk, after its last byte was fed. No result leaves that used bytes of a chunk
+   whose digest is missing; a wrong one fails the model as wrong bytes do. All must be there before wf_model_finish. */
+wf_status wf_model_digest(wf_model *m, const uint8_t digest[32], wf_error *err);
 
 typedef struct wf_model_info {
     const char *architecture, *name, *license, *source, *file_type;

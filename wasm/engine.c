@@ -29,6 +29,7 @@ static struct {
     wf_error error;
     char *description;
     char *pin; /* for the next wf_open */
+    bool digests_outside;
     buffer staging, output, top;
     uint32_t words[8];
     thread threads[WF_POOL_MAX_THREADS];
@@ -88,6 +89,8 @@ WF_EXPORT(wf_integrity) uint32_t engine_integrity(const char *pin) {
     return WF_OK;
 }
 
+WF_EXPORT(wf_digests_outside) void engine_digests_outside(void) { engine.digests_outside = true; }
+
 WF_EXPORT(wf_open)
 uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, const char *name, double file_bytes,
                      uint32_t plan_only) {
@@ -102,6 +105,7 @@ uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, con
     o.file_name = name;
     o.file_bytes = (uint64_t)file_bytes;
     o.integrity = engine.pin;
+    o.digests_outside = engine.digests_outside;
     if (plan_only) {
         WF_TRY(wf_gguf_reader_create(o.file_bytes, &engine.scout, err));
     }
@@ -124,6 +128,12 @@ WF_EXPORT(wf_feed) uint32_t engine_feed(const void *bytes, uint32_t n) {
     }
     return wf_model_feed(engine.model, bytes, used, err);
 }
+
+WF_EXPORT(wf_digest) uint32_t engine_digest(const uint8_t *sha256) {
+    return wf_model_digest(engine.model, sha256, fresh_error());
+}
+
+WF_EXPORT(wf_chunks_at) double engine_chunks_at(void) { return (double)wf_model_chunks_at(engine.model); }
 
 WF_EXPORT(wf_finish) uint32_t engine_finish(void) { return wf_model_finish(engine.model, fresh_error()); }
 WF_EXPORT(wf_has_header) uint32_t engine_has_header(void) { return wf_model_has_header(engine.model); }

@@ -13,7 +13,7 @@
 
 #define WF_EXPORT(name) __attribute__((export_name(#name), used))
 
-enum { WF_ENGINE_ABI = 1 };
+enum { WF_ENGINE_ABI = 2 };
 
 /* ---- module ---- */
 uint32_t engine_abi(void);                       /* wf_abi: WF_ENGINE_ABI */
@@ -29,11 +29,15 @@ uint32_t engine_dot(void);                       /* wf_dot: 0 i16, 1 u8s8, 2 s8s
 /* ---- model ---- */
 /* wf_integrity: "sha256-…" for the wf_open that follows: of the header of a file with hashes, of the whole of another file. */
 uint32_t engine_integrity(const char *pin);
+/* wf_digests_outside: in the wf_open that follows, a file with chunk hashes is hashed by the caller. */
+void engine_digests_outside(void);
 /* wf_open: backend as wf_backend; name in UTF-8 (for error texts); file_bytes 0 = unknown. plan_only: a throw-away instance
    that takes the header, plans, and ignores every byte behind it. */
 uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, const char *name, double file_bytes,
                      uint32_t plan_only);
 uint32_t engine_feed(const void *bytes, uint32_t n); /* wf_feed */
+uint32_t engine_digest(const uint8_t *sha256);       /* wf_digest: of the next chunk, when its last byte has been fed */
+double engine_chunks_at(void);                       /* wf_chunks_at: where the first chunk of 1 MiB begins; 0: no hashes */
 uint32_t engine_finish(void);                        /* wf_finish */
 uint32_t engine_has_header(void);                    /* wf_has_header */
 double engine_position(void);                        /* wf_position: bytes of the file consumed */

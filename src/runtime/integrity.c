@@ -116,22 +116,35 @@ wf_status wf_integrity_header(wf_integrity *x, const wf_gguf *gguf, wf_error *er
     return WF_OK;
 }
 
-static wf_status end_chunk(wf_integrity *x, wf_error *err) {
-    uint8_t digest[WF_SHA256_BYTES];
-    wf_sha256_digest(&x->hash, digest);
-    wf_sha256_init(&x->hash);
-    uint64_t begin = x->data_start + x->current * WF_CHUNK_BYTES;
+static uint64_t chunk_end(const wf_integrity *x) {
+    uint64_t end = x->data_start + (x->current + 1) * WF_CHUNK_BYTES;
+    return end < x->data_end ? end : x->data_end;
+}
+
+static wf_status end_chunk(wf_integrity *x, const uint8_t digest[WF_SHA256_BYTES], wf_error *err) {
+    uint64_t begin = x->data_start + x->current * WF_CHUNK_BYTES, end = chunk_end(x);
     if (memcmp(digest, x->chunks + x->current * WF_SHA256_BYTES, WF_SHA256_BYTES) != 0) {
         return wf_fail(err, WF_E_INTEGRITY, WF_CHUNKS_KEY, (int64_t)begin,
                        "chunk %llu of %llu of %s (bytes %llu to %llu) is not what was published: "
                        "it was damaged on its way or on the "
                        "disk; download it again",
                        (unsigned long long)x->current + 1, (unsigned long long)x->count, x->file,
-                       (unsigned long long)begin, (unsigned long long)x->position - 1);
+                       (unsigned long long)begin, (unsigned long long)end - 1);
     }
     x->current++;
-    x->verified = x->position;
+    x->verified = end;
     return WF_OK;
+}
+
+wf_status wf_integrity_digest(wf_integrity *x, const uint8_t digest[WF_SHA256_BYTES],
+                              wf_error *err) {
+    if (!x->outside || x->trust != WF_TRUST_CHUNKS || x->current >= x->count ||
+        chunk_end(x) > x->position) {
+        return wf_fail(err, WF_E_STATE, WF_CHUNKS_KEY, -1,
+                       "the digest of chunk %llu was given before its bytes",
+                       (unsigned long long)x->current + 1);
+    }
+    return end_chunk(x, digest, err);
 }
 
 wf_status wf_integrity_bytes(wf_integrity *x, const void *bytes, size_t n, wf_error *err) {
@@ -143,19 +156,21 @@ wf_status wf_integrity_bytes(wf_integrity *x, const void *bytes, size_t n, wf_er
         x->position += n;
         return WF_OK;
     }
-    while (n > 0 && x->position < x->data_end) {
-        uint64_t end = x->data_start + (x->current + 1) * WF_CHUNK_BYTES;
-        end = end < x->data_end ? end : x->data_end;
+    while (n > 0 && x->position < x->data_end && !x->outside) {
+        uint64_t end = chunk_end(x);
         size_t piece = n < end - x->position ? n : (size_t)(end - x->position);
         wf_sha256_add(&x->hash, p, piece);
         p += piece;
         n -= piece;
         x->position += piece;
         if (x->position == end) {
-            WF_TRY(end_chunk(x, err));
+            uint8_t digest[WF_SHA256_BYTES];
+            wf_sha256_digest(&x->hash, digest);
+            wf_sha256_init(&x->hash);
+            WF_TRY(end_chunk(x, digest, err));
         }
     }
-    x->position += n; /* what lies behind the data is not read */
+    x->position += n; /* hashed outside, or behind the data and not read */
     return WF_OK;
 }
 
@@ -165,6 +180,11 @@ wf_status wf_integrity_finish(wf_integrity *x, wf_error *err) {
         return wf_fail(err, WF_E_TRUNCATED, x->file, (int64_t)x->position,
                        "%s ends after %llu of %llu bytes: it was cut off; download it again",
                        x->file, (unsigned long long)x->position, (unsigned long long)x->data_end);
+    }
+    if (x->trust == WF_TRUST_CHUNKS && x->current < x->count) {
+        return wf_fail(err, WF_E_STATE, WF_CHUNKS_KEY, -1,
+                       "%s has ended, but %llu of its %llu chunks were not verified", x->file,
+                       (unsigned long long)(x->count - x->current), (unsigned long long)x->count);
     }
     if (x->trust == WF_TRUST_FILE) {
         digest_text(x, got);

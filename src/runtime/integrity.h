@@ -5,7 +5,9 @@
      a pin      what the caller expects, "sha256-BASE64" (subresource integrity): of the header where
                 it holds wf.chunks, so that the whole file is pinned and can still be used while it
                 arrives; of the whole file otherwise
-   Costs the hash of every byte once; holds no bytes. */
+   Costs the hash of every byte once; holds no bytes. Where the caller has a faster SHA-256 (a browser's
+   crypto.subtle) it hashes the chunks itself and hands in their digests: what they must be, and when
+   bytes count as verified, is still decided here. */
 #ifndef WF_RUNTIME_INTEGRITY_H
 #define WF_RUNTIME_INTEGRITY_H
 
@@ -27,6 +29,7 @@ typedef struct wf_integrity {
     char *pin_memory;
     const char *file; /* its name, for errors; the caller's */
     wf_trust trust;
+    bool outside;          /* digests of chunks come by wf_integrity_digest */
     const uint8_t *chunks;   /* [count, 32] expected digests */
     uint64_t count, current; /* chunks, and the one whose bytes come next */
     uint64_t data_start, data_end;
@@ -46,6 +49,9 @@ void wf_integrity_close(wf_integrity *x);
 wf_status wf_integrity_bytes(wf_integrity *x, const void *bytes, size_t n, wf_error *err);
 /* The header is complete: checks its pin and the table of chunks. */
 wf_status wf_integrity_header(wf_integrity *x, const wf_gguf *gguf, wf_error *err);
+/* With `outside`: the digest of the next chunk, in order, all of whose bytes have been taken. */
+wf_status wf_integrity_digest(wf_integrity *x, const uint8_t digest[WF_SHA256_BYTES],
+                              wf_error *err);
 /* The file has ended: checks that all chunks came, or the pin of the whole. */
 wf_status wf_integrity_finish(wf_integrity *x, wf_error *err);
 

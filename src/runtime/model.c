@@ -5,7 +5,7 @@
 #include "runtime/model.h"
 
 wf_options wf_options_default(void) {
-    wf_options o = {WF_BACKEND_SIMD, 1, true, NULL, 0, NULL};
+    wf_options o = {WF_BACKEND_SIMD, 1, true, NULL, 0, NULL, false};
     return o;
 }
 
@@ -27,6 +27,7 @@ wf_status wf_model_open(const wf_options *options, wf_model **out, wf_error *err
     if (status == WF_OK) {
         status = wf_integrity_open(&m->integrity, options->integrity, m->file_name, err);
     }
+    m->integrity.outside = options->digests_outside;
     m->options.integrity = NULL; /* copied there */
     if (status == WF_OK && options->threads != 1) {
         status = wf_pool_create(options->threads, &m->pool, err);
@@ -229,6 +230,14 @@ wf_status wf_model_feed(wf_model *m, const void *bytes, size_t n, wf_error *err)
                                   : wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
 }
 
+wf_status wf_model_digest(wf_model *m, const uint8_t digest[32], wf_error *err) {
+    if (m->error.code == WF_OK && wf_integrity_digest(&m->integrity, digest, &m->error) == WF_OK) {
+        wf_loader_admit(m, m->integrity.verified);
+    }
+    return m->error.code == WF_OK ? WF_OK
+                                  : wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
+}
+
 wf_status wf_model_finish(wf_model *m, wf_error *err) {
     if (m->error.code == WF_OK && wf_gguf_reader_finish(m->reader, &m->error) == WF_OK && !m->reserved) {
         m->reserved = wf_weights_reserve(&m->weights, &m->error) == WF_OK;
@@ -260,6 +269,8 @@ const char *wf_model_verified(const wf_model *m) {
 const char *wf_model_integrity(const wf_model *m) { return m->integrity.header[0] != '\0' ? m->integrity.header : NULL; }
 
 uint64_t wf_model_chunks(const wf_model *m) { return m->integrity.count; }
+
+uint64_t wf_model_chunks_at(const wf_model *m) { return m->integrity.count != 0 ? m->integrity.data_start : 0; }
 
 wf_status wf_model_get_info(const wf_model *m, wf_model_info *out) {
     memset(out, 0, sizeof *out);

@@ -4,11 +4,15 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { randomModel } from "./lib/random_model.mjs";
 import { attempt, check, dist, errorOf, finish, tinyModel } from "./lib/web.mjs";
 
 const { load, WfArgumentError, WfError, WfIntegrityError } = await import(pathToFileURL(join(dist, "wasmformer.mjs")).href);
 const bytes = readFileSync(tinyModel());
 const picture = { width: 64, height: 64, data: Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 31) & 255) };
+
+let digests = 0;
+let scores = "";
 
 async function answer(source, options = {}) {
   const model = await load(source, options);
@@ -60,5 +64,46 @@ await attempt("a file without hashes", async () => {
   const error = await errorOf(() => answer(last, { integrity: pin(foreign) }));
   check("and then one changed byte is an error", error instanceof WfIntegrityError && error instanceof WfError, String(error));
 });
+
+/* crypto.subtle hashes where it is there, the engine where it is not: the same errors and answers. On this thread, so that both can
+   be seen and taken away. */
+const large = readFileSync(randomModel([32, 64, 160, 256]));
+const { subtle } = globalThis.crypto;
+const chunks = Math.ceil(large.length / 2 ** 20);
+for (const [by, crypto] of Object.entries({
+  "crypto.subtle": { subtle: { digest: (how, data) => ((digests += data.length > 0 ? 1 : 0), subtle.digest(how, data)) } },
+  "the engine": undefined,
+})) {
+  await attempt(by, async () => {
+    Object.defineProperty(globalThis, "crypto", { value: crypto, configurable: true });
+    digests = 0;
+    const { info, classes } = await answer(large, { worker: false });
+    scores ||= JSON.stringify(classes);
+    const most = crypto === undefined ? 0 : chunks;
+    check(
+      `${by}: ${digests} digests of about ${chunks} chunks, the same answer`,
+      info.verified === "chunks" && JSON.stringify(classes) === scores && digests <= most && digests >= most - 1,
+    );
+    for (const [at, stream] of [[large.length - 3e6, false], [large.length - 3e6, true], [large.length - 100, true]]) {
+      const copy = Uint8Array.from(large);
+      copy[at] ^= 16;
+      const error = await errorOf(() => answer(copy, { worker: false, stream }));
+      check(
+        `${by}: byte ${at} changed${stream ? ", streamed" : ""}`,
+        error instanceof WfIntegrityError && /^chunk \d+ of \d+ of /.test(error.message),
+        String(error),
+      );
+    }
+    // A server that sends a wrong byte and then nothing more
+    const copy = Uint8Array.from(large);
+    copy[large.length >> 1] ^= 1;
+    const stalls = new ReadableStream({
+      start: (c) => c.enqueue(copy.subarray(0, copy.length - 2e6)),
+      pull: () => new Promise(() => undefined),
+    });
+    const error = await errorOf(() => answer(stalls, { worker: false }));
+    check(`${by}: a wrong byte is an error while others are waited for`, error instanceof WfIntegrityError, String(error));
+  });
+}
 
 finish();

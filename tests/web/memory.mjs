@@ -2,66 +2,14 @@
 // activations and at most 8 MB, so there is no second copy. From a server, what Node's fetch itself piles up for the same bytes is
 // measured beside it and allowed too. Linux only: peaks are read from /proc.
 import { execFile } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { must, native } from "../golden/lib.mjs";
-import { attempt, check, dist, finish, tinyModel, workFolder } from "./lib/web.mjs";
+import { randomModel } from "./lib/random_model.mjs";
+import { attempt, check, dist, finish, tinyModel } from "./lib/web.mjs";
 
 const MB = 1e6;
-const widths = [64, 128, 320, 512];
-const depths = [2, 2, 6, 2];
-
-/** A PoolFormer-S12 with random weights, as safetensors with the official names. */
-function largeModel() {
-  const tensors = new Map();
-  const norm = (name, n) => {
-    tensors.set(`${name}.weight`, { shape: [n], fill: () => 1 });
-    tensors.set(`${name}.bias`, { shape: [n], fill: () => 0 });
-  };
-  let seed = 1;
-  const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31;
-  const dense = (name, shape) => {
-    const scale = Math.sqrt(3 / shape.slice(1).reduce((a, b) => a * b, 1));
-    tensors.set(`${name}.weight`, { shape, fill: () => random() * scale });
-    tensors.set(`${name}.bias`, { shape: [shape[0]], fill: () => 0 });
-  };
-  dense("patch_embed.proj", [widths[0], 3, 7, 7]);
-  widths.forEach((w, stage) => {
-    for (let i = 0; i < depths[stage]; i++) {
-      const block = `network.${2 * stage}.${i}`;
-      norm(`${block}.norm1`, w);
-      norm(`${block}.norm2`, w);
-      dense(`${block}.mlp.fc1`, [4 * w, w, 1, 1]);
-      dense(`${block}.mlp.fc2`, [w, 4 * w, 1, 1]);
-      for (const k of [1, 2])
-        tensors.set(`${block}.layer_scale_${k}`, { shape: [w], fill: () => 0.3 });
-    }
-    if (stage < 3) dense(`network.${2 * stage + 1}.proj`, [widths[stage + 1], w, 3, 3]);
-  });
-  norm("norm", 512);
-  dense("head", [1000, 512]);
-  const header = {};
-  const parts = [];
-  let at = 0;
-  for (const [name, { shape, fill }] of tensors) {
-    const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, fill);
-    header[name] = { dtype: "F32", shape, data_offsets: [at, (at += data.byteLength)] };
-    parts.push(Buffer.from(data.buffer));
-  }
-  const text = Buffer.from(
-    JSON.stringify(header).padEnd(8 * Math.ceil(JSON.stringify(header).length / 8)),
-  );
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  const source = join(workFolder(), "large.safetensors");
-  writeFileSync(source, Buffer.concat([length, text, ...parts]));
-  const out = join(workFolder(), "large.gguf");
-  must(native(["convert", source, "-o", out]), "convert");
-  return out;
-}
-
 const entry = pathToFileURL(join(dist, "wasmformer.mjs")).href;
 /* Not resourceUsage().maxRSS: that begins with the peak of the process that started this one. */
 const peak = `import { readFileSync } from "node:fs";
@@ -89,7 +37,7 @@ const least = async (...what) => {
   return runs.sort((a, b) => a.rss - b.rss)[0];
 };
 
-const files = { small: tinyModel(), large: largeModel() };
+const files = { small: tinyModel(), large: randomModel() };
 const bodies = Object.fromEntries(
   Object.entries(files).map(([name, path]) => [`/${name}`, readFileSync(path)]),
 );

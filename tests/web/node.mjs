@@ -205,6 +205,15 @@ await attempt("queue", async () => {
     setTimeout(() => control.abort(), 20);
     check(`a load can be aborted (${on})`, (await errorOf(loading)).name === "AbortError");
   }
+  const wrong = [await errorOf(load(path, { signal: 5 })), await errorOf(load(path, { signal: {} }))];
+  const other = await load(path);
+  wrong.push(await errorOf(other.classify(picture, { signal: new AbortController() })), await errorOf(other.run({ input: { data: [0], shape: [1, 1, 1, 1] } }, { signal: null })));
+  other.free();
+  check(
+    "a signal that is none gets a sentence",
+    wrong.every((e) => e.name === "WfArgumentError" && /^signal must be an AbortSignal/.test(e.message)),
+    wrong.join(" | "),
+  );
   const model = await load(path);
   check("models can be disposed of", typeof model[Symbol.dispose] === "function");
   model[Symbol.dispose]();

@@ -6,6 +6,7 @@ import { deferred, Pace } from "./breathe.ts";
 import { CHUNK, type ByteSource } from "./bytes.ts";
 import { choose, type Choice } from "./choose.ts";
 import { compileModule } from "./compile.ts";
+import { canDigest, Digests, unless } from "./digests.ts";
 import { fail } from "./errors.ts";
 import { Instance } from "./instance.ts";
 import { makeMemory, scoutMemory, type Made } from "./memory.ts";
@@ -33,6 +34,8 @@ interface Plan {
   described: Described;
   planned: number;
   made: Made;
+  /** Where chunks with hashes begin; 0 where there are none. */
+  chunksAt: number;
 }
 
 export class Engine {
@@ -40,6 +43,8 @@ export class Engine {
   private helpers: Helpers | undefined;
   private runner: Runner | undefined;
   private readonly arrivals = new Arrivals();
+  private digests: Digests | undefined;
+  private readonly wrong = deferred<never>(); // a chunk, while bytes are waited for
   private streamed = 0;
   private readonly began = performance.now();
   private readonly pace: Pace;
@@ -140,7 +145,8 @@ export class Engine {
     this.openModel(scout, source, 1, true);
     let header: Uint8Array[] = [];
     let plan: Plan | undefined;
-    for await (const chunk of source.chunks) {
+    this.wrong.promise.catch(() => undefined);
+    for await (const chunk of unless(this.wrong.promise, source.chunks)) {
       if (scout !== undefined) {
         header.push(chunk.slice()); // once more, for the real instance
         await this.take(scout, chunk);
@@ -167,6 +173,7 @@ export class Engine {
       this.throwIfStopped();
     }
     this.progress.download(this.progress.loaded, true);
+    await this.digests?.finish();
     const last = this.instance ?? scout;
     last?.check(last.exports.wf_finish());
     if (plan === undefined) {
@@ -211,6 +218,9 @@ export class Engine {
       instance.check(instance.exports.wf_feed(instance.put(piece), piece.length));
       await this.pace.step();
     }
+    if (instance === this.instance) {
+      await this.digests?.add(chunk);
+    }
   }
 
   private plan(scout: Instance, pages: number, shared: boolean): Plan {
@@ -220,7 +230,7 @@ export class Engine {
     this.progress.say("plan", described.fileBytes);
     const made = makeMemory(pages, planned, shared, this.options.memoryLimit);
     this.ms.plan = performance.now() - before;
-    return { described, planned, made };
+    return { described, planned, made, chunksAt: scout.exports.wf_chunks_at() };
   }
 
   private async begin(
@@ -230,10 +240,22 @@ export class Engine {
     choice: Choice,
   ): Promise<void> {
     this.instance = await Instance.create(module, plan.made.memory);
+    if (plan.chunksAt > 0 && canDigest()) {
+      this.hashOutside(this.instance, plan);
+    }
     this.openModel(this.instance, source, choice.threads, false);
     if (choice.threads > 1) {
       this.helpers = new Helpers(this.instance, module, choice.threads, this.options.startUrl);
     }
+  }
+
+  private hashOutside(instance: Instance, plan: Plan): void {
+    instance.exports.wf_digests_outside();
+    this.digests = new Digests(plan.chunksAt, plan.described.fileBytes, (sha256) => {
+      instance.check(instance.exports.wf_digest(instance.put(sha256)));
+      this.arrivals.came();
+    });
+    this.digests.failure.catch((error: unknown) => this.wrong.reject(error));
   }
 
   private throwIfStopped(): void {

@@ -24,6 +24,20 @@ export function abortReason(signal: AbortSignal): unknown {
     : (reason ?? abortError());
 }
 
+/** For options given by plain scripts: an AbortSignal, or nothing. */
+export function checkSignal(signal: unknown): void {
+  const s = signal as Partial<AbortSignal> | undefined;
+  if (s !== undefined && !(typeof s?.aborted === "boolean" && typeof s.addEventListener === "function")) {
+    throw fail(
+      "ARGUMENT",
+      "signal",
+      `signal must be an AbortSignal (the signal of an AbortController), not ${
+        typeof s === "object" && s !== null ? "another object" : String(s)
+      }`,
+    );
+  }
+}
+
 export interface WireError {
   code: string;
   where: string;

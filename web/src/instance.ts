@@ -14,6 +14,7 @@ export interface Exports {
   wf_heap(what: number): number;
   wf_dot(): number;
   wf_integrity(pin: number): number;
+  wf_digests_outside(): void;
   wf_open(
     backend: number,
     threads: number,
@@ -23,6 +24,8 @@ export interface Exports {
     planOnly: number,
   ): number;
   wf_feed(bytes: number, n: number): number;
+  wf_digest(sha256: number): number;
+  wf_chunks_at(): number;
   wf_finish(): number;
   wf_has_header(): number;
   wf_position(): number;
@@ -55,7 +58,7 @@ export interface Exports {
   _initialize?(): void;
 }
 
-const ABI = 1;
+const ABI = 2;
 
 /** What the modules import beside their memory: remains of a C library that finds no system here. */
 export function imports(memory: WebAssembly.Memory): WebAssembly.Imports {

@@ -2,7 +2,7 @@
    when its header is there. */
 import { connect } from "./connect.ts";
 import { defaults } from "./download.ts";
-import { abortReason, fail, fromWire } from "./errors.ts";
+import { abortReason, checkSignal, fail, fromWire } from "./errors.ts";
 import { LoadedModel } from "./model.ts";
 import { builtin, inNode } from "./node.ts";
 import { absolute } from "./place.ts";
@@ -30,6 +30,7 @@ export async function load(
     onProgress,
     stream = false,
   } = options;
+  checkSignal(signal);
   if (signal?.aborted) {
     throw abortReason(signal);
   }

@@ -1,7 +1,7 @@
 /* Calls on one model, in the order in which they were made. One is with the engine at a time; an
    aborted one leaves the queue, or is stopped where it is, and the next begins when the engine has
    let go of it. */
-import { abortReason, fail, fromWire } from "./errors.ts";
+import { abortReason, checkSignal, fail, fromWire } from "./errors.ts";
 import type { Connection } from "./connect.ts";
 import type { Call, CallResult, FromEngine } from "./protocol.ts";
 
@@ -29,6 +29,7 @@ export class CallQueue {
       if (this.ended !== undefined) {
         throw this.ended;
       }
+      checkSignal(signal);
       if (signal?.aborted) {
         throw abortReason(signal);
       }

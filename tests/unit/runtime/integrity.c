@@ -286,6 +286,98 @@ WF_TEST(a_foreign_file_is_pinned_whole) {
     free(f.bytes);
 }
 
+/* The caller hashes: after each piece the digests of the chunks that have ended, `late` chunks later; `flip` spoils one. */
+static wf_status digests(wf_model *m, const tiny_file *f, const place *where, size_t fed, size_t late, int flip, size_t *given,
+                         wf_error *err) {
+    size_t ended = fed >= f->size ? 3 : fed < where->data_start ? 0 : (fed - where->data_start) / MIB;
+    for (; *given + (fed >= f->size ? 0 : late) < ended; (*given)++) {
+        size_t at = where->data_start + *given * MIB;
+        wf_sha256 h;
+        uint8_t digest[32];
+        wf_sha256_init(&h);
+        wf_sha256_add(&h, f->bytes + at, f->size - at < MIB ? f->size - at : MIB);
+        wf_sha256_digest(&h, digest);
+        digest[7] ^= (int)*given == flip;
+        WF_TRY(wf_model_digest(m, digest, err));
+    }
+    return WF_OK;
+}
+
+WF_TEST(digests_may_come_from_outside) {
+    place where;
+    tiny_file f = make(WF_Q8_0, true, &where);
+    for (int flip = -1; flip < 3; flip++) {
+        wf_options o = wf_options_default();
+        wf_model *m = NULL;
+        wf_session *s = NULL;
+        wf_error err, ignored;
+        wf_progress p = WF_YIELD;
+        uint8_t digest[32] = {0};
+        size_t given = 0;
+        wf_error_clear(&err);
+        wf_error_clear(&ignored);
+        o.file_name = "tiny.gguf";
+        o.digests_outside = true;
+        CHECK_OK(wf_model_open(&o, &m, &err), err);
+        wf_status status = WF_OK;
+        for (size_t at = 0; at < f.size && status == WF_OK; at += 50000) {
+            size_t n = f.size - at < 50000 ? f.size - at : 50000;
+            status = wf_model_feed(m, f.bytes + at, n, &err);
+            if (status == WF_OK && at + n < f.size) {
+                status = digests(m, &f, &where, at + n, 1, flip, &given, &err);
+            }
+        }
+        if (status == WF_OK) {
+            CHECK(wf_model_chunks_at(m) == where.data_start, "chunks at %llu", (unsigned long long)wf_model_chunks_at(m));
+            CHECK_OK(wf_session_create(m, NULL, 0, &s, &err), err);
+            CHECK_OK(wf_session_prepare(s, 1, 32, 32, &err), err);
+            wf_test_fill(wf_session_input(s), wf_session_input_elements(s), -2, 2);
+            CHECK(wf_session_step(s, 0, &p, &ignored) == WF_OK && p == WF_NEED_BYTES, "a result before the digests");
+            status = digests(m, &f, &where, f.size, 0, flip, &given, &err);
+        }
+        if (status == WF_OK) {
+            status = wf_model_finish(m, &err);
+        }
+        if (flip < 0) {
+            CHECK_OK(status, err);
+            CHECK(wf_session_step(s, 0, &p, &ignored) == WF_OK && p == WF_DONE, "no result: %s", ignored.text);
+            CHECK_FAILS(wf_model_digest(m, digest, &ignored), WF_E_STATE, ignored);
+        } else {
+            char chunk[32];
+            snprintf(chunk, sizeof chunk, "chunk %d of 3", flip + 1);
+            CHECK(status == WF_E_INTEGRITY && strstr(err.text, chunk) != NULL, "digest %d: %s", flip, err.text);
+            CHECK(s == NULL || wf_session_step(s, 0, &p, &ignored) != WF_OK, "a result in spite of a wrong digest");
+        }
+        wf_session_free(s);
+        wf_model_free(m);
+    }
+    free(f.bytes);
+}
+
+WF_TEST(digests_neither_come_too_early_nor_are_left_out) {
+    place where;
+    tiny_file f = make(WF_F32, true, &where);
+    for (int early = 0; early < 2; early++) {
+        wf_options o = wf_options_default();
+        wf_model *m = NULL;
+        wf_error err;
+        uint8_t digest[32] = {0};
+        wf_error_clear(&err);
+        o.digests_outside = true;
+        CHECK_OK(wf_model_open(&o, &m, &err), err);
+        if (early) {
+            CHECK_OK(wf_model_feed(m, f.bytes, where.data_start + MIB - 1, &err), err);
+            CHECK_FAILS(wf_model_digest(m, digest, &err), WF_E_STATE, err);
+        } else {
+            CHECK_OK(wf_model_feed(m, f.bytes, f.size, &err), err);
+            CHECK_FAILS(wf_model_finish(m, &err), WF_E_STATE, err);
+            CHECK(strstr(err.text, "3 of its 3 chunks") != NULL, "%s", err.text);
+        }
+        wf_model_free(m);
+    }
+    free(f.bytes);
+}
+
 WF_TEST(bad_values_get_sentences) {
     static const char *const bad[] = {"md5-abc", "sha256-short=", "sha512-AAAA",
                                       "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA*"};
@@ -336,6 +428,8 @@ int main(void) {
     RUN(a_file_without_its_last_padding_is_cut_off);
     RUN(the_pin_of_a_file_with_hashes_is_its_headers);
     RUN(a_foreign_file_is_pinned_whole);
+    RUN(digests_may_come_from_outside);
+    RUN(digests_neither_come_too_early_nor_are_left_out);
     RUN(bad_values_get_sentences);
     RUN(a_table_of_another_size_is_refused);
     return wf_test_done();
