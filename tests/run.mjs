@@ -86,8 +86,8 @@ function discover() {
         groups.push({...kind, jobs: 2, programs: unit.map((stem) => ({name: stem, argv: kind.program(stem)}))});
     }
     const everything = ['native', 'wasi', 'web', 'package'];
-    const needs = {gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], fuzz: ['asan']};
-    const last = ['web', 'browser']; // the slow ones
+    const needs = {apps: ['native', 'web', 'package', 'tools'], gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], fuzz: ['asan']};
+    const last = ['web', 'apps', 'browser']; // the slow ones
     const aside = new Set(['unit', 'bench', ...last]);
     const folders = readdirSync('tests', {withFileTypes: true}).filter((e) => e.isDirectory()).map((e) => e.name).sort();
     for (const name of [...folders.filter((f) => !aside.has(f)), ...last]) {
@@ -120,6 +120,7 @@ const builds = {
         ['npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--prefix', 'web'], () => existsSync('web/package-lock.json') && !installed('web')],
         [process.execPath, ['web/build.mjs'], () => existsSync('web/build.mjs')],
     ],
+    tools: [[process.execPath, ['tests/apps/lib/install.mjs']]], // bundlers and other runtimes, into the cache
 };
 
 /** npm leaves a copy of the lock file's state in node_modules: newer than the lock file means complete. */

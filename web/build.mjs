@@ -3,7 +3,7 @@
 //   node build.mjs
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -122,6 +122,13 @@ function types() {
   }
 }
 
+// The linker marks what it writes as a program, and npm would pack it so.
+function markAsData() {
+  for (const file of readdirSync(dist)) {
+    if (file.endsWith(".wasm")) chmodSync(join(dist, file), 0o644);
+  }
+}
+
 execFileSync(process.execPath, [join(web, "gen-errors.mjs")], { stdio: "inherit" });
 const facts = {
   __WF_MODULES__: JSON.stringify(wasmFacts()),
@@ -142,3 +149,4 @@ await bundle("global", "wasmformer.js", "iife", define);
 types();
 execFileSync(process.execPath, [join(web, "node_modules/typescript/bin/tsc"), "-p", join(web, "page/tsconfig.json")], { stdio: "inherit" });
 await buildPage({ web, version, define });
+markAsData();

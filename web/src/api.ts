@@ -3,27 +3,20 @@ import { convert } from "./convert/call.ts";
 import { Converted } from "./convert/result.ts";
 import { load } from "./load.ts";
 import { cache } from "./store.ts";
-import { absolute, version } from "./place.ts";
+import { besideWorker, version, type Files } from "./place.ts";
 import { support } from "./support.ts";
 import type { Wasmformer } from "./types.ts";
 
-/** Addresses of the worker files beside the script, where it knows its own. */
-export interface Beside {
-  worker: string | undefined;
-  tools: string | undefined;
-}
-
-export function createApi(beside: Beside): Wasmformer {
-  const tools = (): string | undefined =>
-    api.workerUrl !== undefined
-      ? new URL("wasmformer.tools.mjs", absolute(api.workerUrl)).href
-      : beside.tools;
+/** files: where the package's files are, as far as the script can know. */
+export function createApi(files: Files | undefined): Wasmformer {
+  const place = (): Files | undefined =>
+    api.workerUrl === undefined ? files : besideWorker(api.workerUrl);
   const api: Wasmformer = {
     async load(source, options) {
       const bytes = source instanceof Converted ? await source.source() : source;
-      return load(bytes, options ?? {}, api.workerUrl ?? beside.worker);
+      return load(bytes, options ?? {}, place());
     },
-    convert: (source, options) => convert(source, options ?? {}, tools()),
+    convert: (source, options) => convert(source, options ?? {}, place()),
     support,
     cache,
     version,

@@ -3,7 +3,7 @@
    of another version, or one that a CDN altered. */
 import { fail } from "./errors.ts";
 import { builtin, inNode } from "./node.ts";
-import { moduleFacts, moduleUrl, type WasmFile } from "./place.ts";
+import { moduleFacts, moduleUrl, type Files, type WasmFile } from "./place.ts";
 
 /** An engine that the caller holds. What it imports says which of the builds it is. */
 async function given(
@@ -34,14 +34,14 @@ async function given(
 }
 
 export async function compileModule(
-  workerUrl: string,
+  files: Files,
   name: WasmFile,
   engine?: BufferSource | WebAssembly.Module,
 ): Promise<WebAssembly.Module> {
   if (engine !== undefined) {
     return given(engine, name);
   }
-  const url = moduleUrl(workerUrl, name);
+  const url = moduleUrl(files, name);
   if (url.startsWith("file:") && inNode()) {
     return WebAssembly.compile(await builtin("node:fs/promises").readFile(new URL(url)));
   }

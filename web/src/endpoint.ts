@@ -2,6 +2,7 @@
    worker's own side of either, and a pair on one thread. */
 import { builtin, inNode } from "./node.ts";
 import { fail } from "./errors.ts";
+import { trustedTypesHint, workerAddress } from "./trusted.ts";
 
 export interface Endpoint {
   post(message: unknown, transfer?: Transferable[]): void;
@@ -55,15 +56,24 @@ export function hasWorkers(): boolean {
   return typeof Worker === "function" || inNode();
 }
 
-/** Starts a worker from a file of this origin (or a blob URL). Throws where that is not allowed. */
+/**
+ * Starts a worker from a file of this origin (or a blob URL). Throws where that is not allowed. Deno
+ * and Bun have both kinds: Node's lets a process end that only waits for us.
+ */
 export function startWorker(url: string): Endpoint {
+  if (inNode() && (typeof Worker !== "function" || typeof document === "undefined")) {
+    return fromNodeWorker(url);
+  }
   if (typeof Worker === "function") {
     // A page of an opaque origin (opened from a disk) may start a blob only as a classic script, which the worker file is too.
     const type = url.startsWith("blob:null/") ? "classic" : "module";
-    return fromDomWorker(new Worker(url, { type, name: "wasmformer" }));
-  }
-  if (inNode()) {
-    return fromNodeWorker(url);
+    let worker: Worker;
+    try {
+      worker = new Worker(workerAddress(url), { type, name: "wasmformer" });
+    } catch (error) {
+      throw new Error((error as Error).message + trustedTypesHint());
+    }
+    return fromDomWorker(worker);
   }
   throw fail("UNSUPPORTED", "worker", "there are no workers here");
 }

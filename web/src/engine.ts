@@ -93,7 +93,7 @@ export class Engine {
     });
     this.progress.say("compile", 0);
     // The module and the model's first bytes are under way at the same time.
-    const compiling = compileModule(this.options.workerUrl, choice.module, this.options.engine);
+    const compiling = compileModule(this.options.files, choice.module, this.options.engine);
     const opening = open();
     opening.catch(() => undefined); // if compiling fails first, that is what is reported
     const module = await compiling;

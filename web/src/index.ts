@@ -1,12 +1,30 @@
-/* The ES module: import { load } from "wasmformer". For pages, workers and Node. */
+/* The ES module: import { load } from "wasmformer". For pages, workers, Node, Deno, Bun and bundlers. */
 import { createApi } from "./api.ts";
+import { besideScript, type Files } from "./place.ts";
 import type { Wasmformer } from "./types.ts";
 
-// Written out in full, so that bundlers see the files and take them along.
-const wasmformer: Wasmformer = createApi({
-  worker: new URL("./wasmformer.worker.mjs", import.meta.url).href,
-  tools: new URL("./wasmformer.tools.mjs", import.meta.url).href,
-});
+/* Each address is written out in full: that is the form in which Vite, Rollup and webpack see that a
+   file is needed, take it along and put its new address in. In a bundle without import.meta (a
+   classic script made by esbuild) the files are looked for beside that script. */
+function files(): Files | undefined {
+  try {
+    return {
+      worker: new URL("./wasmformer.worker.mjs", import.meta.url).href,
+      tools: new URL("./wasmformer.tools.mjs", import.meta.url).href,
+      modules: {
+        simd: new URL("./wasmformer-simd.wasm", import.meta.url).href,
+        "simd-mt": new URL("./wasmformer-simd-mt.wasm", import.meta.url).href,
+        relaxed: new URL("./wasmformer-relaxed.wasm", import.meta.url).href,
+        "relaxed-mt": new URL("./wasmformer-relaxed-mt.wasm", import.meta.url).href,
+        tools: new URL("./wasmformer-tools.wasm", import.meta.url).href,
+      },
+    };
+  } catch {
+    return besideScript();
+  }
+}
+
+const wasmformer: Wasmformer = createApi(files());
 
 export default wasmformer;
 export const load: Wasmformer["load"] = wasmformer.load;

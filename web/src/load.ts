@@ -5,7 +5,7 @@ import { defaults } from "./download.ts";
 import { abortReason, checkSignal, fail, fromWire } from "./errors.ts";
 import { LoadedModel } from "./model.ts";
 import { builtin, inNode } from "./node.ts";
-import { absolute } from "./place.ts";
+import { absolute, type Files } from "./place.ts";
 import type { FromEngine, WireOptions } from "./protocol.ts";
 import { isAddress, pump, sortOut, wants } from "./source.ts";
 import type { LoadOptions, Model, ModelInfo, ModelSource } from "./types.ts";
@@ -16,7 +16,7 @@ const isEngine = (engine: unknown): boolean =>
 export async function load(
   source: ModelSource,
   options: LoadOptions,
-  defaultWorker: string | undefined,
+  defaultFiles: Files | undefined,
 ): Promise<Model> {
   const {
     signal,
@@ -66,8 +66,8 @@ export async function load(
       `retries must be a whole number of at least 0, not ${retries}`,
     );
   }
-  const workerUrl = typeof worker === "boolean" ? defaultWorker : String(worker);
-  if (workerUrl === undefined) {
+  const files = typeof worker === "boolean" ? defaultFiles : { worker: String(worker) };
+  if (files === undefined) {
     throw fail(
       "MISSING",
       "worker",
@@ -76,14 +76,14 @@ export async function load(
     );
   }
   const url =
-    inNode() && !isAddress(workerUrl)
-      ? builtin("node:url").pathToFileURL(workerUrl).href
-      : absolute(workerUrl);
+    inNode() && !isAddress(files.worker)
+      ? builtin("node:url").pathToFileURL(files.worker).href
+      : absolute(files.worker);
   const life = new AbortController(); // of what is read on this thread
   const sorted = sortOut(source, options, life.signal);
   const connection = await connect(url, worker !== false);
   const wire: WireOptions = {
-    workerUrl: url,
+    files: { ...files, worker: url },
     startUrl: connection.startUrl,
     activations,
     notes: connection.notes,

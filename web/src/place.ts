@@ -1,6 +1,6 @@
 /* Where the files of the package are, and what they must hold. The hashes and the smallest memory
    of each module are put in at build time (build.mjs); the place is that of the script, noted when
-   it was loaded. */
+   it was loaded; a bundler may have moved and renamed each file. */
 
 export type ModuleName = "simd" | "simd-mt" | "relaxed" | "relaxed-mt";
 export type WasmFile = ModuleName | "tools";
@@ -28,9 +28,33 @@ export function moduleFacts(name: WasmFile): FileFacts {
   return __WF_MODULES__[name];
 }
 
-/** Address of a module, beside the worker file. */
-export function moduleUrl(workerUrl: string, name: WasmFile): string {
-  return new URL(`wasmformer-${name}.wasm`, workerUrl).href;
+/** Where the files of the package are. */
+export interface Files {
+  worker: string;
+  /** The converter's worker. */
+  tools?: string;
+  /** Absolute; not given where they lie beside the worker that asks, under their own names. */
+  modules?: Record<WasmFile, string>;
+}
+
+/** Address of a module. */
+export function moduleUrl(files: Files, name: WasmFile): string {
+  return files.modules?.[name] ?? new URL(`wasmformer-${name}.wasm`, files.worker).href;
+}
+
+/** The files beside the classic script that is running now. */
+export function besideScript(): Files | undefined {
+  const script =
+    typeof document !== "undefined" ? (document.currentScript as HTMLScriptElement | null) : null;
+  const address = script?.src || (typeof location !== "undefined" ? location.href : undefined);
+  return address === undefined
+    ? undefined
+    : besideWorker(new URL("wasmformer.worker.mjs", address).href);
+}
+
+/** All files in one folder, named by the worker file's (in Node also a path). */
+export function besideWorker(worker: string): Files {
+  return { worker, tools: worker.replace(/[^/\\]*$/, "wasmformer.tools.mjs") };
 }
 
 export function pageBase(): string | undefined {

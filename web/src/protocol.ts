@@ -1,6 +1,7 @@
 /* What the page and the engine tell each other. The same messages go to a worker or, where none may
    start, to an engine on the calling thread; so there is one path to test. */
 import type { WireError } from "./errors.ts";
+import type { Files } from "./place.ts";
 import type { ClassScore, ModelInfo, Progress, Tensor } from "./types.ts";
 
 /** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
@@ -18,8 +19,8 @@ export type WireSource =
   | { kind: "pipe"; name: string; total: number; exact: boolean };
 
 export interface WireOptions {
-  /** The worker file; the .wasm files lie beside it. */
-  workerUrl: string;
+  /** Absolute addresses of the worker file and the engines. */
+  files: Files;
   /** What threads are started from: the same file, or a blob of it. */
   startUrl: string;
   /** What runs in place of the .wasm file. */

@@ -2,7 +2,7 @@
 import { inWorker, type Connection } from "../connect.ts";
 import { hasWorkers } from "../endpoint.ts";
 import { abortReason, fail, fromWire } from "../errors.ts";
-import { absolute, toolsIntegrity } from "../place.ts";
+import { absolute, toolsIntegrity, type Files } from "../place.ts";
 import { builtin, inNode } from "../node.ts";
 import { isAddress } from "../source.ts";
 import type { CheckpointSource, ConvertOptions, ConvertReport } from "../types.ts";
@@ -20,8 +20,8 @@ function checkOptions({ type = "f32", maxLoss }: ConvertOptions): void {
   }
 }
 
-function toolsUrl(options: ConvertOptions, beside: string | undefined): string {
-  const url = options.worker !== undefined ? String(options.worker) : beside;
+function toolsUrl(options: ConvertOptions, places: Files | undefined): string {
+  const url = options.worker !== undefined ? String(options.worker) : places?.tools;
   if (url === undefined) {
     throw fail(
       "MISSING",
@@ -88,11 +88,12 @@ function answer(
 async function converted(
   source: CheckpointSource,
   options: ConvertOptions,
-  beside: string | undefined,
+  places: Files | undefined,
   scratch: Scratch,
 ): Promise<Converted> {
   const { signal, type: weights = "f32", maxLoss = -1 } = options;
-  const url = toolsUrl(options, beside);
+  const url = toolsUrl(options, places);
+  const modules = options.worker === undefined ? places?.modules : undefined;
   const gathered = await gather(source, options, scratch);
   if (signal?.aborted) {
     throw abortReason(signal);
@@ -100,7 +101,8 @@ async function converted(
   const connection = await connected(url);
   try {
     const { out } = scratch;
-    const job: ConvertJob = { type: "convert", toolsUrl: url, weights, maxLoss, out, ...gathered };
+    const place = { toolsUrl: url, ...(modules !== undefined && { modules }) };
+    const job: ConvertJob = { type: "convert", ...place, weights, maxLoss, out, ...gathered };
     const { report, blob } = await answer(connection, job, options);
     options.onProgress?.({ phase: "ready", fraction: 1 });
     return new Converted(
@@ -117,7 +119,7 @@ async function converted(
 export async function convert(
   source: CheckpointSource,
   options: ConvertOptions,
-  beside: string | undefined,
+  places: Files | undefined,
 ): Promise<Converted> {
   const { signal } = options;
   checkOptions(options);
@@ -127,7 +129,7 @@ export async function convert(
   options.onProgress?.({ phase: "start", fraction: 0 });
   const scratch = await openScratch();
   try {
-    const result = await converted(source, options, beside, scratch);
+    const result = await converted(source, options, places, scratch);
     await scratch.dropInputs();
     return result;
   } catch (error) {

@@ -1,6 +1,7 @@
 /* What the page and the tools' worker tell each other: one job, then notes and progress, then the
    report or an error. To stop a conversion its worker is ended. */
 import type { WireError } from "../errors.ts";
+import type { WasmFile } from "../place.ts";
 import type { ConvertProgress, ConvertReport } from "../types.ts";
 
 /** A file that the worker reads where it needs to: a Blob in a page, a path in Node. */
@@ -19,8 +20,9 @@ export type WireOut =
 
 export interface ConvertJob {
   type: "convert";
-  /** The tools' worker file; wasmformer-tools.wasm lies beside it. */
+  /** The tools' worker file; wasmformer-tools.wasm lies beside it unless `modules` says where. */
   toolsUrl: string;
+  modules?: Record<WasmFile, string>;
   /** The checkpoint, or the index of a sharded one and then its shards. */
   files: WireFile[];
   weights: string;

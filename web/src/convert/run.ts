@@ -167,7 +167,8 @@ export async function run(job: ConvertJob, say: (message: FromTools) => void): P
     for (const file of job.files) {
       inputs.push(openInput(file));
     }
-    const module = await compileModule(job.toolsUrl, "tools");
+    const places = { worker: job.toolsUrl, ...(job.modules !== undefined && { modules: job.modules }) };
+    const module = await compileModule(places, "tools");
     const output = await openOutput(job.out);
     const report = await new Conversion(job, inputs, output, say).run(module);
     let blob: Blob | undefined;
