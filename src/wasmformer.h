@@ -37,7 +37,8 @@ typedef struct wf_options {
     const char *file_name;  /* for error texts; copied */
     uint64_t file_bytes;    /* length of the file if known, else 0 */
     const char *integrity;  /* "sha256-BASE64" that pins the file, or NULL; copied. What `wasmformer inspect` prints: of the header
-                               where that holds the hashes of the data (wf.chunks), else of the whole file */
+                               where that holds the hashes of the data (wf.chunks), else of the whole file. For a split model whose
+                               first part vouches for the others (wf.parts) one value, else one for each part in their order */
     bool digests_outside;   /* the caller hashes the chunks of such a file itself, and hands in wf_model_digest for each */
 } wf_options;
 wf_options wf_options_default(void);
@@ -49,6 +50,20 @@ void wf_model_free(wf_model *m); /* its sessions must be freed before */
 wf_status wf_model_feed(wf_model *m, const void *bytes, size_t n, wf_error *err);
 /* The file has ended: fails unless everything is there. */
 wf_status wf_model_finish(wf_model *m, wf_error *err);
+/* A split model (NAME-00001-of-0000N.gguf …) is fed in two rounds, since the graph needs the tables of all parts before the first
+   weight can be packed: from the first part on, each until wf_model_wants_next; then all once more, each from its first byte to
+   its last. wf_model_next says that a file begins (index 0 … N − 1; not for the very first); so a caller that has the files does
+
+       for (round = 0; round < (wf_model_files(m) > 1 ? 2 : 1); round++)
+           for (i = 0; i < wf_model_files(m); i++) {
+               if (round + i > 0) wf_model_next(m, i, name[i], bytes[i], &err);
+               while (!wf_model_wants_next(m) && (n = read(…)) > 0) wf_model_feed(m, chunk, n, &err);
+           }
+       wf_model_finish(m, &err);                                                                                     */
+uint32_t wf_model_files(const wf_model *m); /* 1 until the first header says otherwise */
+bool wf_model_wants_next(const wf_model *m); /* bytes of this file that are fed now are ignored */
+wf_status wf_model_next(wf_model *m, uint32_t index, const char *file_name, uint64_t file_bytes, wf_error *err);
+
 /* True once metadata are checked, the architecture is known and memory is planned; no tensor data are needed for that. */
 bool wf_model_has_header(const wf_model *m);
 bool wf_model_is_complete(const wf_model *m);
@@ -62,7 +77,7 @@ const char *wf_model_verified(const wf_model *m);
 /* The `integrity` value of a file with hashes, and how many chunks of 1 MiB they are; NULL and 0 for others. */
 const char *wf_model_integrity(const wf_model *m);
 uint64_t wf_model_chunks(const wf_model *m);
-/* Where the first chunk begins, 0 in a file without; each has 1 MiB, the last ends with wf_model_total_bytes. */
+/* Where the first chunk begins, 0 in a file without and in a split model, whose chunks are always hashed here; each has 1 MiB, the last ends with wf_model_total_bytes. */
 uint64_t wf_model_chunks_at(const wf_model *m);
 /* With digests_outside: the SHA-256 of the next chunk, after its last byte was fed. No result leaves that used bytes of a chunk
    whose digest is missing; a wrong one fails the model as wrong bytes do. All must be there before wf_model_finish. */

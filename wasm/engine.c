@@ -115,7 +115,7 @@ uint32_t engine_open(uint32_t backend, uint32_t threads, uint32_t int8_rows, con
 WF_EXPORT(wf_feed) uint32_t engine_feed(const void *bytes, uint32_t n) {
     wf_error *err = fresh_error();
     size_t used = n;
-    if (engine.scout != NULL) { /* the model gets exactly the header, so that no weights are allocated */
+    if (engine.scout != NULL && wf_model_files(engine.model) == 1) { /* exactly the header, so that no weights are allocated */
         const wf_gguf *header = NULL;
         if (wf_model_has_header(engine.model)) {
             return WF_OK;
@@ -136,6 +136,11 @@ WF_EXPORT(wf_digest) uint32_t engine_digest(const uint8_t *sha256) {
 WF_EXPORT(wf_chunks_at) double engine_chunks_at(void) { return (double)wf_model_chunks_at(engine.model); }
 
 WF_EXPORT(wf_finish) uint32_t engine_finish(void) { return wf_model_finish(engine.model, fresh_error()); }
+WF_EXPORT(wf_files) uint32_t engine_files(void) { return wf_model_files(engine.model); }
+WF_EXPORT(wf_wants_next) uint32_t engine_wants_next(void) { return wf_model_wants_next(engine.model); }
+WF_EXPORT(wf_next) uint32_t engine_next(uint32_t index, const char *name, double file_bytes) {
+    return wf_model_next(engine.model, index, name, (uint64_t)file_bytes, fresh_error());
+}
 WF_EXPORT(wf_has_header) uint32_t engine_has_header(void) { return wf_model_has_header(engine.model); }
 WF_EXPORT(wf_position) double engine_position(void) { return (double)wf_model_position(engine.model); }
 WF_EXPORT(wf_total_bytes) double engine_total_bytes(void) { return (double)wf_model_total_bytes(engine.model); }

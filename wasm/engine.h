@@ -39,6 +39,11 @@ uint32_t engine_feed(const void *bytes, uint32_t n); /* wf_feed */
 uint32_t engine_digest(const uint8_t *sha256);       /* wf_digest: of the next chunk, when its last byte has been fed */
 double engine_chunks_at(void);                       /* wf_chunks_at: where the first chunk of 1 MiB begins; 0: no hashes */
 uint32_t engine_finish(void);                        /* wf_finish */
+/* A split model (wasmformer.h): how many files it has, whether the rest of the current one is to be left alone for now, and
+   that file `index` begins. */
+uint32_t engine_files(void);                         /* wf_files */
+uint32_t engine_wants_next(void);                    /* wf_wants_next */
+uint32_t engine_next(uint32_t index, const char *name, double file_bytes); /* wf_next */
 uint32_t engine_has_header(void);                    /* wf_has_header */
 double engine_position(void);                        /* wf_position: bytes of the file consumed */
 double engine_total_bytes(void);                     /* wf_total_bytes: 0 before the header is there */

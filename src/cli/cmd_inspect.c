@@ -4,6 +4,7 @@
 #include "cli/args.h"
 #include "cli/files.h"
 #include "cli/inspect.h"
+#include "cli/siblings.h"
 #include "format/sniff.h"
 
 static wf_status inspect(const wf_cli *cli, const char *path, bool tensors, wf_error *err) {
@@ -11,7 +12,11 @@ static wf_status inspect(const wf_cli *cli, const char *path, bool tensors, wf_e
     wf_file view;
     uint8_t head[32];
     const char *sentence;
-    const char *name = wf_path_base(path);
+    char begin[2048];
+    uint32_t parts;
+    if (wf_sibling_named(path, &parts) && wf_sibling_find(path, 0, parts, begin, sizeof begin, NULL) == WF_OK) {
+        path = begin; /* the part that describes the model */
+    }
     WF_TRY(wf_input_open(&f, path, err));
     wf_status status = wf_input_view(&f, &view, err);
     size_t n = f.size < sizeof head ? (size_t)f.size : sizeof head;
@@ -20,8 +25,8 @@ static wf_status inspect(const wf_cli *cli, const char *path, bool tensors, wf_e
     }
     if (status == WF_OK) {
         status = wf_sniff(head, n, &sentence) == WF_SNIFFED_GGUF
-                     ? wf_inspect_gguf(cli, name, &view, tensors, err)
-                     : wf_inspect_source(cli, name, &view, err);
+                     ? wf_inspect_gguf(cli, path, &view, tensors, err)
+                     : wf_inspect_source(cli, wf_path_base(path), &view, err);
     }
     wf_input_close(&f);
     return status;

@@ -6,7 +6,9 @@
 #include "base/alloc.h"
 #include "base/sha256.h"
 #include "cli/inspect.h"
+#include "cli/files.h"
 #include "cli/load.h"
+#include "cli/siblings.h"
 #include "cli/text_out.h"
 #include "format/gguf.h"
 #include "format/json.h"
@@ -16,15 +18,19 @@ enum { PIECE = 1 << 16, ITEMS_SHOWN = 8 };
 
 typedef struct inspection {
     const wf_cli *cli;
-    const char *name;
+    const char *path, *name;
     const wf_file *file;
+    uint64_t bytes; /* of all files */
+    uint32_t parts;
     uint8_t *piece;
     wf_gguf_reader *reader;
     const wf_gguf *gguf;
     wf_model *model;  /* NULL when this version cannot run it */
     wf_error refusal; /* why */
     bool tensors;
-    char integrity[WF_SHA256_TEXT]; /* "": the file is incomplete */
+    uint32_t part; /* that is being read */
+    const char *part_name;
+    wf_text integrity; /* one value, or one for each part; empty: the file is incomplete */
 } inspection;
 
 /* ---- reading ---- */
@@ -41,55 +47,97 @@ static wf_status read_header(inspection *x, wf_error *err) {
     return x->gguf != NULL ? WF_OK : wf_gguf_reader_finish(x->reader, err);
 }
 
-static wf_status feed_model(inspection *x, wf_error *err) {
-    wf_options options = wf_options_default();
-    options.file_name = x->name;
-    options.file_bytes = x->file->size;
-    WF_TRY(wf_model_open(&options, &x->model, err));
-    for (uint64_t at = 0; at < x->gguf->data_start;) {
-        uint64_t left = x->gguf->data_start - at;
+/* The header of one file. */
+static wf_status feed_head(inspection *x, const wf_file *file, wf_error *err) {
+    uint64_t end = x->parts == 1 ? x->gguf->data_start : file->size; /* never the data of a whole model */
+    for (uint64_t at = 0; at < end && at < file->size && !wf_model_wants_next(x->model);) {
+        uint64_t left = (end < file->size ? end : file->size) - at;
         size_t n = left < PIECE ? (size_t)left : PIECE;
-        n = n < x->file->size - at ? n : (size_t)(x->file->size - at);
-        if (n == 0) {
-            break;
-        }
-        WF_TRY(x->file->read(x->file->user, at, x->piece, n, err));
+        WF_TRY(file->read(file->user, at, x->piece, n, err));
         WF_TRY(wf_model_feed(x->model, x->piece, n, err));
         at += n;
     }
     return WF_OK;
 }
 
+typedef wf_status (*part_work)(inspection *x, const wf_file *file, wf_error *err);
+
+/* The same with each part behind the first. */
+static wf_status other_parts(inspection *x, part_work work, wf_error *err) {
+    for (uint32_t i = 1; i < x->parts; i++) {
+        char path[2048];
+        wf_input_file f;
+        wf_file view;
+        WF_TRY(wf_sibling_find(x->path, i, x->parts, path, sizeof path, err));
+        WF_TRY(wf_input_open(&f, path, err));
+        x->part = i;
+        x->part_name = wf_path_base(path);
+        wf_status status = wf_input_view(&f, &view, err);
+        status = status == WF_OK ? work(x, &view, err) : status;
+        wf_input_close(&f);
+        WF_TRY(status);
+    }
+    return WF_OK;
+}
+
+static wf_status next_head(inspection *x, const wf_file *file, wf_error *err) {
+    x->bytes += file->size;
+    WF_TRY(wf_model_next(x->model, x->part, x->part_name, file->size, err));
+    return feed_head(x, file, err);
+}
+
+static wf_status feed_model(inspection *x, wf_error *err) {
+    wf_options options = wf_options_default();
+    options.file_name = x->name;
+    options.file_bytes = x->file->size;
+    WF_TRY(wf_model_open(&options, &x->model, err));
+    WF_TRY(feed_head(x, x->file, err));
+    x->parts = wf_model_files(x->model);
+    WF_TRY(other_parts(x, next_head, err));
+    x->gguf = wf_model_metadata(x->model) != NULL ? wf_model_metadata(x->model) : x->gguf;
+    return WF_OK;
+}
+
 static void try_model(inspection *x) {
     wf_error_clear(&x->refusal);
+    const wf_gguf *first = x->gguf;
     if (feed_model(x, &x->refusal) != WF_OK || !wf_model_has_header(x->model)) {
         wf_model_free(x->model);
         x->model = NULL;
+        x->gguf = first;
     }
 }
 
-/* The value for --integrity: of the header where the model checks the rest by itself, else of the whole file. */
-static wf_status find_integrity(inspection *x, wf_error *err) {
-    bool by_header = x->model != NULL && wf_model_integrity(x->model) != NULL;
-    if (by_header) {
-        memcpy(x->integrity, wf_model_integrity(x->model), sizeof x->integrity);
-    }
-    if (by_header || x->file->size < x->gguf->total_bytes) {
-        return WF_OK;
-    }
+static wf_status add_hash(inspection *x, const wf_file *file, wf_error *err) {
     wf_sha256 hash;
     uint8_t digest[WF_SHA256_BYTES];
+    char text[WF_SHA256_TEXT];
     wf_sha256_init(&hash);
-    for (uint64_t at = 0; at < x->file->size;) {
-        size_t n = x->file->size - at < PIECE ? (size_t)(x->file->size - at) : PIECE;
+    for (uint64_t at = 0; at < file->size;) {
+        size_t n = file->size - at < PIECE ? (size_t)(file->size - at) : PIECE;
         WF_TRY(wf_check_interrupt(err));
-        WF_TRY(x->file->read(x->file->user, at, x->piece, n, err));
+        WF_TRY(file->read(file->user, at, x->piece, n, err));
         wf_sha256_add(&hash, x->piece, n);
         at += n;
     }
     wf_sha256_digest(&hash, digest);
-    wf_sha256_text(digest, x->integrity);
+    wf_sha256_text(digest, text);
+    wf_text_add(&x->integrity, x->integrity.length != 0 ? " " : "");
+    wf_text_add(&x->integrity, text);
     return WF_OK;
+}
+
+/* The value for --integrity: of the header where the model checks the rest by itself, else of every whole file. */
+static wf_status find_integrity(inspection *x, wf_error *err) {
+    bool by_header = x->model != NULL && wf_model_integrity(x->model) != NULL;
+    if (by_header) {
+        wf_text_add(&x->integrity, wf_model_integrity(x->model));
+    }
+    if (by_header || x->bytes < x->gguf->total_bytes || (x->model == NULL && x->parts > 1)) {
+        return WF_OK;
+    }
+    WF_TRY(add_hash(x, x->file, err));
+    return other_parts(x, add_hash, err);
 }
 
 /* ---- one value of the metadata as text ---- */
@@ -141,8 +189,10 @@ static void print_model(const inspection *x) {
     wf_model_get_info(x->model, &info);
     wf_out_row("licence", "%s", info.license != NULL ? info.license : "not stated");
     wf_out_row("source", "%s", info.source != NULL ? info.source : "not stated");
-    wf_out_row("file", "%s, matrices as %s", wf_out_bytes(a, x->file->size),
-               info.file_type != NULL ? info.file_type : "stored");
+    wf_out_row("file", "%s, matrices as %s", wf_out_bytes(a, x->bytes), info.file_type != NULL ? info.file_type : "stored");
+    if (x->parts > 1) {
+        wf_out_row("parts", "%u files, from %s on", x->parts, x->name);
+    }
     wf_out_row("memory", "weights %s, activations %s for one input", wf_out_bytes(a, info.weight_bytes),
                wf_out_bytes(b, info.activation_bytes));
     wf_out_row("work", "%s multiply-adds for one input; %u steps, %u of them normalisation",
@@ -198,7 +248,8 @@ static void print_metadata(const wf_gguf *g) {
                                         "wf.left_out",
                                         "wf.golden.output_source",
                                         "wf.golden.output_self",
-                                        "wf.chunks"};
+                                        "wf.chunks",
+                                        "wf.parts"};
     puts("metadata:");
     wf_table t;
     wf_table_init(&t, "ll");
@@ -251,12 +302,12 @@ static void print_text(const inspection *x) {
     } else {
         wf_out_row("runnable", "no: %s", x->refusal.text);
     }
-    if (x->integrity[0] != '\0') {
-        wf_out_row("integrity", "%s", x->integrity);
+    if (x->integrity.length != 0) {
+        wf_out_row("integrity", "%s", x->integrity.data);
     }
-    if (x->file->size < x->gguf->total_bytes) {
+    if (x->bytes < x->gguf->total_bytes) {
         wf_out_row("incomplete", "%llu of %llu bytes are here: download it again",
-                   (unsigned long long)x->file->size, (unsigned long long)x->gguf->total_bytes);
+                   (unsigned long long)x->bytes, (unsigned long long)x->gguf->total_bytes);
     }
     print_metadata(x->gguf);
     if (x->tensors) {
@@ -298,8 +349,8 @@ static void print_foreign_json(const inspection *x) {
         wf_text_format(&t, "],\"bytes\":%llu}", (unsigned long long)y->bytes);
     }
     wf_text_add(&t, "]");
-    if (x->integrity[0] != '\0') {
-        wf_text_format(&t, ",\"integrity\":\"%s\"", x->integrity);
+    if (x->integrity.length != 0) {
+        wf_text_format(&t, ",\"integrity\":\"%s\"", x->integrity.data);
     }
     wf_text_add(&t, "}");
     puts(t.failed ? "null" : t.data);
@@ -309,8 +360,8 @@ static void print_foreign_json(const inspection *x) {
 static void print_json(const inspection *x) {
     char *text = x->model != NULL ? wf_model_describe(x->model) : NULL;
     if (text != NULL) {
-        if (wf_model_integrity(x->model) == NULL && x->integrity[0] != '\0') { /* the model cannot know what pins it whole */
-            printf("%.*s,\"integrity\":\"%s\"}\n", (int)strlen(text) - 1, text, x->integrity);
+        if (wf_model_integrity(x->model) == NULL && x->integrity.length != 0) { /* the model cannot know what pins it whole */
+            printf("%.*s,\"integrity\":\"%s\"}\n", (int)strlen(text) - 1, text, x->integrity.data);
         } else {
             puts(text);
         }
@@ -320,17 +371,19 @@ static void print_json(const inspection *x) {
     }
 }
 
-wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *file, bool tensors,
-                          wf_error *err) {
+wf_status wf_inspect_gguf(const wf_cli *cli, const char *path, const wf_file *file, bool tensors, wf_error *err) {
     inspection x;
     memset(&x, 0, sizeof x);
     x.cli = cli;
-    x.name = name;
+    x.path = path;
+    x.name = wf_path_base(path);
     x.file = file;
+    x.bytes = file->size;
+    x.parts = 1;
     x.tensors = tensors;
     x.piece = wf_alloc(PIECE);
     wf_status status = x.piece != NULL ? read_header(&x, err)
-                                       : wf_fail(err, WF_E_MEMORY, name, -1, "no memory to read %s", name);
+                                       : wf_fail(err, WF_E_MEMORY, x.name, -1, "no memory to read %s", x.name);
     if (status == WF_OK) {
         try_model(&x);
         status = find_integrity(&x, err);
@@ -340,6 +393,7 @@ wf_status wf_inspect_gguf(const wf_cli *cli, const char *name, const wf_file *fi
     } else if (status == WF_OK) {
         print_text(&x);
     }
+    wf_text_free(&x.integrity);
     wf_model_free(x.model);
     wf_gguf_reader_free(x.reader);
     wf_free(x.piece);

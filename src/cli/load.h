@@ -8,12 +8,12 @@
 typedef struct wf_loaded {
     wf_model *model;
     wf_session *session;
-    const char *name; /* base name of the path, for sentences */
+    char name[256]; /* of the file, or of the first part of a split model; for sentences */
     uint32_t threads;
     double load_seconds;
 } wf_loaded;
 
-/* Reads the whole file; the session is made by the caller when it knows the taps. Free with wf_loaded_free in
+/* Reads the whole model: a file, or all parts of a split one, given by any of them; the session is made by the caller when it knows the taps. Free with wf_loaded_free in
    any case. */
 wf_status wf_load_model(const wf_cli *cli, const char *path, bool int8_rows, wf_loaded *out, wf_error *err);
 void wf_loaded_free(wf_loaded *l);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "convert/chunks.h"
 #include "convert/mapping.h"
-#include "runtime/integrity.h"
 
 /* The stored geometry of a row of the map. */
 typedef struct stored {
@@ -220,53 +220,14 @@ static wf_status write_data(const wf_mapping *m, const wf_convert_options *o, wf
     return wf_gguf_write_end(w, err);
 }
 
-/* Digests of the chunks of the data section, grown as they come. */
-typedef struct chunk_hashes {
-    wf_sha256 hash;
-    uint8_t *digests; /* [count, 32] */
-    uint64_t count, capacity;
-    bool in_data;
-} chunk_hashes;
-
-static wf_status end_chunk(chunk_hashes *c, wf_error *err) {
-    if (c->count == c->capacity) {
-        uint64_t capacity = c->capacity * 2 + 64;
-        uint8_t *grown = wf_realloc(c->digests, (size_t)capacity * WF_SHA256_BYTES);
-        if (grown == NULL) {
-            return wf_fail(err, WF_E_MEMORY, WF_CHUNKS_KEY, -1, "no memory for the hashes of the file");
-        }
-        c->digests = grown;
-        c->capacity = capacity;
-    }
-    wf_sha256_digest(&c->hash, c->digests + c->count++ * WF_SHA256_BYTES);
-    wf_sha256_init(&c->hash);
-    return WF_OK;
-}
-
-static wf_status hash_data(void *user, const void *bytes, size_t n, wf_error *err) {
-    chunk_hashes *c = user;
-    const uint8_t *p = bytes;
-    while (c->in_data && n > 0) {
-        uint64_t left = WF_CHUNK_BYTES - c->hash.length;
-        size_t piece = n < left ? n : (size_t)left;
-        wf_sha256_add(&c->hash, p, piece);
-        p += piece;
-        n -= piece;
-        if (c->hash.length == WF_CHUNK_BYTES) {
-            WF_TRY(end_chunk(c, err));
-        }
-    }
-    return WF_OK;
-}
-
 /* One whole file to `out`; chunks: NULL, or what goes into its header. `in_data` is set once the header is out. */
 static wf_status write_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
-                            const chunk_hashes *chunks, wf_byte_sink out, bool *in_data, const char *phase, wf_error *err) {
+                            const wf_chunk_hashes *chunks, wf_byte_sink out, bool *in_data, const char *phase, wf_error *err) {
     wf_gguf_writer *w;
     WF_TRY(wf_gguf_writer_create(&w, err));
     wf_status status = add_metadata(m, o, type, golden, w, err);
     if (status == WF_OK && chunks != NULL) {
-        status = wf_gguf_add_array(w, WF_CHUNKS_KEY, WF_GGUF_U8, chunks->digests, chunks->count * WF_SHA256_BYTES, err);
+        status = wf_chunks_add_to(chunks, w, err);
     }
     if (status == WF_OK) {
         status = declare_tensors(m, type, w, err);
@@ -282,12 +243,10 @@ static wf_status write_file(const wf_mapping *m, const wf_convert_options *o, wf
     return status;
 }
 
-static wf_status hash_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, chunk_hashes *c, wf_error *err) {
-    wf_byte_sink sink = {c, hash_data};
-    memset(c, 0, sizeof *c);
-    wf_sha256_init(&c->hash);
-    WF_TRY(write_file(m, o, type, NULL, NULL, sink, &c->in_data, "hashing", err));
-    return c->hash.length > 0 ? end_chunk(c, err) : WF_OK;
+static wf_status hash_file(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_chunk_hashes *c, wf_error *err) {
+    wf_chunks_begin(c);
+    WF_TRY(write_file(m, o, type, NULL, NULL, wf_chunks_sink(c), &c->in_data, "hashing", err));
+    return wf_chunks_end(c, err);
 }
 
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
@@ -299,7 +258,7 @@ wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype typ
     if (golden == NULL) {
         status = write_file(m, o, type, NULL, NULL, sink, &in_data, "measuring", err);
     } else {
-        chunk_hashes chunks;
+        wf_chunk_hashes chunks;
         status = hash_file(m, o, type, &chunks, err);
         if (status == WF_OK) {
             status = write_file(m, o, type, golden, &chunks, sink, &in_data, "writing", err);

@@ -28,6 +28,24 @@ static const char *next_token(const char *p) {
     return NULL;
 }
 
+uint32_t wf_integrity_pins(const char *pin) {
+    uint32_t count = 0;
+    for (const char *p = next_token(pin); p != NULL; p = next_token(p + TOKEN)) {
+        count++;
+    }
+    return count;
+}
+
+const char *wf_integrity_nth(const char *pin, uint32_t index, char text[WF_SHA256_TEXT]) {
+    const char *p = next_token(pin);
+    for (; p != NULL && index > 0; index--) {
+        p = next_token(p + TOKEN);
+    }
+    memcpy(text, p != NULL ? p : "", p != NULL ? TOKEN : 1);
+    text[p != NULL ? TOKEN : 0] = '\0';
+    return text;
+}
+
 static bool pin_holds(const wf_integrity *x, const char *got) {
     for (const char *p = next_token(x->pin); p != NULL; p = next_token(p + TOKEN)) {
         if (memcmp(p, got, TOKEN) == 0) {
@@ -102,6 +120,9 @@ wf_status wf_integrity_header(wf_integrity *x, const wf_gguf *gguf, wf_error *er
     const wf_gguf_kv *kv = wf_gguf_find(gguf, WF_CHUNKS_KEY);
     x->data_start = gguf->data_start;
     x->data_end = wf_integrity_data_end(gguf);
+    if (gguf->tensor_count == 0) { /* nor padding */
+        x->data_start = x->data_end = x->position;
+    }
     if (kv == NULL) {
         x->trust = x->pin != NULL ? WF_TRUST_FILE : WF_TRUST_NONE;
         x->verified = x->pin != NULL ? 0 : UINT64_MAX;

@@ -37,12 +37,16 @@ typedef struct wf_integrity {
     uint64_t verified; /* bytes from the file's beginning that may be used; UINT64_MAX where nothing
                           is to be checked */
     wf_sha256 hash;    /* of the header, then of the current chunk, or of the whole file */
+    char own[WF_SHA256_TEXT];    /* room for a pin that is one of a list (wf_integrity_nth) */
     char header[WF_SHA256_TEXT]; /* the value that pins this file by its header; "" where only the
                                     whole file can be pinned */
 } wf_integrity;
 
 /* pin may be NULL. Fails when it holds no SHA-256 in the syntax of subresource integrity. */
 wf_status wf_integrity_open(wf_integrity *x, const char *pin, const char *file, wf_error *err);
+/* How many hashes a pin lists, and the one at `index` copied into `text`, which comes back. */
+uint32_t wf_integrity_pins(const char *pin);
+const char *wf_integrity_nth(const char *pin, uint32_t index, char text[WF_SHA256_TEXT]);
 void wf_integrity_close(wf_integrity *x);
 /* All bytes of the file in order. Those before the header's end come before wf_integrity_header,
  * the others after it. */

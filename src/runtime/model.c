@@ -23,11 +23,7 @@ wf_status wf_model_open(const wf_options *options, wf_model **out, wf_error *err
     wf_weights_init(&m->weights, &m->arena, options->backend);
     m->weights.int8_rows = options->int8_rows && options->backend != WF_BACKEND_F64;
     m->weights.file = m->file_name;
-    wf_status status = wf_gguf_reader_create(options->file_bytes, &m->reader, err);
-    if (status == WF_OK) {
-        status = wf_integrity_open(&m->integrity, options->integrity, m->file_name, err);
-    }
-    m->integrity.outside = options->digests_outside;
+    wf_status status = wf_files_open(m, options->integrity, options->file_bytes, err);
     m->options.integrity = NULL; /* copied there */
     if (status == WF_OK && options->threads != 1) {
         status = wf_pool_create(options->threads, &m->pool, err);
@@ -46,9 +42,8 @@ void wf_model_free(wf_model *m) {
     }
     wf_pool_free(m->pool);
     wf_loader_free(&m->loader);
-    wf_integrity_close(&m->integrity);
+    wf_files_close(&m->files);
     wf_weights_free(&m->weights);
-    wf_gguf_reader_free(m->reader);
     wf_arena_free(&m->arena);
     wf_free(m);
 }
@@ -188,32 +183,21 @@ static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err)
     if (m->labels != NULL && (m->labels->type != WF_GGUF_ARRAY || m->labels->element != WF_GGUF_STRING)) {
         m->labels = NULL;
     }
-    WF_TRY(plan_recommended(m, err));
-    wf_gguf_sink sink = {m, wf_loader_data};
-    wf_gguf_reader_set_sink(m->reader, sink);
-    return WF_OK;
+    return plan_recommended(m, err);
 }
 
 static wf_status feed(wf_model *m, const uint8_t *bytes, size_t n, wf_error *err) {
     while (n > 0) {
         size_t used = 0;
         const wf_gguf *header = NULL;
-        bool in_header = m->gguf == NULL;
-        if (m->gguf != NULL && !m->reserved) {
+        if (m->gguf != NULL && !m->files.full && !m->reserved) {
             WF_TRY(wf_weights_reserve(&m->weights, err));
             m->reserved = true;
         }
-        if (!in_header) { /* verified first: damaged bytes are not even packed when their chunk ends here */
-            WF_TRY(wf_integrity_bytes(&m->integrity, bytes, n, err));
-        }
-        WF_TRY(wf_gguf_reader_feed(m->reader, bytes, n, &used, &header, err));
-        if (in_header) {
-            WF_TRY(wf_integrity_bytes(&m->integrity, bytes, used, err));
-        } else {
-            wf_loader_admit(m, m->integrity.verified);
-        }
-        if (in_header && header != NULL) {
-            WF_TRY(wf_integrity_header(&m->integrity, header, err));
+        WF_TRY(wf_files_feed(m, bytes, n, &used, &header, err));
+        if (m->gguf != NULL) {
+            wf_loader_admit(m, wf_files_verified(&m->files));
+        } else if (header != NULL) {
             WF_TRY(header_arrived(m, header, err));
         }
         bytes += used;
@@ -222,55 +206,85 @@ static wf_status feed(wf_model *m, const uint8_t *bytes, size_t n, wf_error *err
     return WF_OK;
 }
 
-wf_status wf_model_feed(wf_model *m, const void *bytes, size_t n, wf_error *err) {
-    if (m->error.code == WF_OK) {
-        feed(m, bytes, n, &m->error);
-    }
+/* Every call of a failed model repeats its first failure. */
+static wf_status answer(const wf_model *m, wf_error *err) {
     return m->error.code == WF_OK ? WF_OK
                                   : wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
 }
 
 wf_status wf_model_digest(wf_model *m, const uint8_t digest[32], wf_error *err) {
-    if (m->error.code == WF_OK && wf_integrity_digest(&m->integrity, digest, &m->error) == WF_OK) {
-        wf_loader_admit(m, m->integrity.verified);
+    if (m->error.code == WF_OK && wf_integrity_digest(&m->files.list[m->files.current]->integrity, digest, &m->error) == WF_OK) {
+        wf_loader_admit(m, wf_files_verified(&m->files));
     }
-    return m->error.code == WF_OK ? WF_OK
-                                  : wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
+    return answer(m, err);
+}
+
+wf_status wf_model_feed(wf_model *m, const void *bytes, size_t n, wf_error *err) {
+    if (m->error.code == WF_OK) {
+        feed(m, bytes, n, &m->error);
+    }
+    return answer(m, err);
+}
+
+uint32_t wf_model_files(const wf_model *m) { return m->files.count; }
+
+bool wf_model_wants_next(const wf_model *m) { return m->files.full; }
+
+wf_status wf_model_next(wf_model *m, uint32_t index, const char *name, uint64_t file_bytes, wf_error *err) {
+    if (m->error.code == WF_OK && wf_files_next(m, index, name, file_bytes, &m->error) == WF_OK && m->gguf != NULL) {
+        wf_loader_admit(m, wf_files_verified(&m->files));
+    }
+    return answer(m, err);
 }
 
 wf_status wf_model_finish(wf_model *m, wf_error *err) {
-    if (m->error.code == WF_OK && wf_gguf_reader_finish(m->reader, &m->error) == WF_OK && !m->reserved) {
+    if (m->error.code == WF_OK && wf_files_finish(m, &m->error) == WF_OK && !m->reserved) {
         m->reserved = wf_weights_reserve(&m->weights, &m->error) == WF_OK;
     }
-    if (m->error.code == WF_OK && wf_integrity_finish(&m->integrity, &m->error) == WF_OK) {
-        wf_loader_admit(m, m->integrity.verified);
+    if (m->error.code == WF_OK) {
+        wf_loader_admit(m, wf_files_verified(&m->files));
     }
     m->complete = m->error.code == WF_OK;
-    return m->complete ? WF_OK : wf_fail(err, m->error.code, m->error.where, m->error.offset, "%s", m->error.text);
+    return answer(m, err);
 }
 
 bool wf_model_has_header(const wf_model *m) { return m->gguf != NULL && m->error.code == WF_OK; }
 
 bool wf_model_is_complete(const wf_model *m) { return m->complete; }
 
-uint64_t wf_model_position(const wf_model *m) { return wf_gguf_reader_position(m->reader); }
+uint64_t wf_model_position(const wf_model *m) { return wf_files_position(&m->files); }
 
-uint64_t wf_model_total_bytes(const wf_model *m) { 
-    return m->gguf == NULL                         ? 0
-           : m->integrity.trust == WF_TRUST_CHUNKS ? m->integrity.data_end
-                                                   : m->gguf->total_bytes;
-}
+uint64_t wf_model_total_bytes(const wf_model *m) { return m->gguf != NULL ? wf_files_total(&m->files) : 0; }
 
+/* As much as is true of every file. */
 const char *wf_model_verified(const wf_model *m) {
-    static const char *const names[] = {"none", "chunks", "file"};
-    return names[m->integrity.trust];
+    bool all = m->files.opened == m->files.count, chunks = all;
+    for (uint32_t i = 0; i < m->files.opened; i++) {
+        wf_trust trust = m->files.list[i]->integrity.trust;
+        all &= trust != WF_TRUST_NONE;
+        chunks &= trust == WF_TRUST_CHUNKS;
+    }
+    return chunks ? "chunks" : all ? "file" : "none";
 }
 
-const char *wf_model_integrity(const wf_model *m) { return m->integrity.header[0] != '\0' ? m->integrity.header : NULL; }
+const char *wf_model_integrity(const wf_model *m) {
+    bool whole = m->files.count == 1 || (m->gguf != NULL && wf_gguf_find(m->gguf, WF_PARTS_KEY) != NULL);
+    const char *header = m->files.list[0]->integrity.header;
+    return whole && header[0] != '\0' ? header : NULL;
+}
 
-uint64_t wf_model_chunks(const wf_model *m) { return m->integrity.count; }
+uint64_t wf_model_chunks(const wf_model *m) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < m->files.opened; i++) {
+        count += m->files.list[i]->integrity.count;
+    }
+    return count;
+}
 
-uint64_t wf_model_chunks_at(const wf_model *m) { return m->integrity.count != 0 ? m->integrity.data_start : 0; }
+uint64_t wf_model_chunks_at(const wf_model *m) {
+    const wf_integrity *x = &m->files.list[0]->integrity;
+    return m->files.count == 1 && x->count != 0 ? x->data_start : 0;
+}
 
 wf_status wf_model_get_info(const wf_model *m, wf_model_info *out) {
     memset(out, 0, sizeof *out);

@@ -4,7 +4,7 @@
 
 #include "graph/plan.h"
 #include "models/models.h"
-#include "runtime/integrity.h"
+#include "runtime/files.h"
 #include "wasmformer.h"
 
 /* One row of wf.taps: "SOURCE NAME|node|order". */
@@ -22,16 +22,15 @@ typedef struct wf_loader {
 
 struct wf_model {
     wf_options options;
-    char file_name[96];
+    char file_name[WF_FILE_NAME]; /* of the first, where there are several */
     wf_arena arena;
-    wf_gguf_reader *reader;
-    const wf_gguf *gguf;
+    wf_files files;
+    const wf_gguf *gguf; /* NULL until every header has come */
     const wf_arch *arch;
     const void *config;
     wf_input_spec input;
     wf_weights weights;
     wf_loader loader;
-    wf_integrity integrity;
     wf_pool *pool;
     wf_tap *taps;
     uint32_t tap_count;
