@@ -63,6 +63,7 @@ clang_runtime() { # clang's sanitizer and fuzzer libraries
         esac
     done
 }
+have_firefox() { have firefox-esr || have firefox; }
 have_browser() { have chromium || have chromium-browser || have google-chrome; }
 node_major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
 
@@ -102,6 +103,17 @@ install_host_packages() {
     fi
     list=$(host_packages | xargs) # clang's run-time library can be named only now where no list was there before
     [ -z "$list" ] || run_quietly "${apt[@]}" install $list || die "apt-get install failed: $list"
+}
+install_firefox() { # only a test needs it, which says so; a system without such a package goes on
+    have_firefox || ! have apt-get && return 0
+    local root=()
+    if [ "$(id -u)" != 0 ]; then
+        have sudo && sudo -n true 2>/dev/null || return 0
+        root=(sudo)
+    fi
+    say 'installing firefox-esr'
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install firefox-esr >"$CACHE/firefox.log" 2>&1 ||
+        say "Firefox could not be installed (see $CACHE/firefox.log): tests/browser/firefox.mjs will say so"
 }
 
 # ---- Node ----
@@ -246,6 +258,7 @@ warm_up() { # Emscripten builds its C library at the first link: once for one th
 }
 
 install_host_packages
+install_firefox
 find_node
 ADD=
 [ "$NODE" != "$NODE_DIR/bin/node" ] || ADD=$NODE_DIR/bin
