@@ -9,6 +9,7 @@
 #include "format/gguf.h"
 #include "kernels/codec.h"
 #include "runtime/model.h"
+#include "runtime/self_test.h"
 #include "wasmformer.h"
 
 enum { THREAD_STACK_BYTES = 128 * 1024, MAX_TAPS = 4096 };
@@ -26,6 +27,8 @@ static struct {
     wf_model *model;
     wf_gguf_reader *scout; /* plan_only: finds where the header ends */
     wf_resizer *resizer;
+    wf_self_test *self_test;
+    wf_verify_report report; /* of the last self-test */
     wf_error error;
     char *description;
     char *pin; /* for the next wf_open */
@@ -159,7 +162,35 @@ WF_EXPORT(wf_describe) const char *engine_describe(void) {
     return engine.description;
 }
 
+WF_EXPORT(wf_self_test) uint32_t engine_self_test(void) {
+    wf_error *err = fresh_error();
+    wf_self_test_free(engine.self_test);
+    wf_self_test_begin(engine.model, &engine.self_test, err);
+    return engine.self_test != NULL;
+}
+
+WF_EXPORT(wf_self_test_step) int32_t engine_self_test_step(double budget) {
+    wf_progress progress = WF_YIELD;
+    if (engine.self_test == NULL) {
+        return -(int32_t)wf_fail(fresh_error(), WF_E_STATE, "verify", -1, "no self-test was begun");
+    }
+    wf_status status = wf_self_test_step(engine.self_test, (uint64_t)budget, &progress, fresh_error());
+    if (status != WF_OK || progress == WF_DONE) {
+        engine.report = *wf_self_test_report(engine.self_test);
+        wf_self_test_free(engine.self_test);
+        engine.self_test = NULL;
+    }
+    return status == WF_OK ? (int32_t)progress : -(int32_t)status;
+}
+
+WF_EXPORT(wf_self_test_figure) double engine_self_test_figure(uint32_t what) {
+    const wf_verify_report *r = &engine.report;
+    const double values[] = {r->self_error, r->self_limit, r->source_error, r->recorded_loss};
+    return what < 4 ? values[what] : 0;
+}
+
 WF_EXPORT(wf_close) void engine_close(void) {
+    wf_self_test_free(engine.self_test);
     wf_model_free(engine.model);
     wf_gguf_reader_free(engine.scout);
     wf_resizer_free(engine.resizer);

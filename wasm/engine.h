@@ -49,6 +49,13 @@ double engine_position(void);                        /* wf_position: bytes of th
 double engine_total_bytes(void);                     /* wf_total_bytes: 0 before the header is there */
 double engine_planned_bytes(void);                   /* wf_planned_bytes: weights + activations + loading buffer */
 const char *engine_describe(void);                   /* wf_describe: JSON of wf_model_describe, valid until the next call */
+/* wf_self_test: begins the run that the file records (its golden), of a complete model; 0: it has none, or, with an error code, it
+   could not begin. Other sessions may run between its steps. */
+uint32_t engine_self_test(void);
+/* wf_self_test_step: as wf_step; when it is done it has compared. −status where the model is not what the file recorded (LOSS): it
+   then gives no more results. */
+int32_t engine_self_test_step(double budget);
+double engine_self_test_figure(uint32_t what);       /* wf_self_test_figure: relative error, limit, error against the source, recorded loss */
 void engine_close(void);                             /* wf_close: frees sessions' model; free the sessions before */
 
 /* ---- session ---- */

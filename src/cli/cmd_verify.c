@@ -6,8 +6,8 @@
 #include "cli/args.h"
 #include "cli/load.h"
 #include "cli/text_out.h"
-#include "convert/convert.h"
 #include "format/json.h"
+#include "runtime/self_test.h"
 
 static void print_json(const wf_model *m, const wf_verify_report *r, bool ok) {
     wf_text t;

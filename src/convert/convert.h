@@ -42,16 +42,4 @@ bool wf_convert_type(const char *name, wf_dtype *out);
 wf_status wf_convert(const wf_source *source, const wf_convert_options *options, wf_byte_sink out, wf_convert_report *report,
                      wf_error *err);
 
-/* The file's own golden (wf.golden.*): runs the model on the recorded input. */
-typedef struct wf_verify_report {
-    bool present;        /* false: the file has no golden */
-    double self_error;   /* relative L2 against output_self */
-    double self_limit;   /* 1e-5; with int8 activations three times the deviation recorded at conversion (prove.c) */
-    double source_error; /* against output_source */
-    double recorded_loss;
-} wf_verify_report;
-struct wf_model;
-/* The model must be complete. The sentence of a failed verification names both figures. */
-wf_status wf_verify(struct wf_model *model, wf_verify_report *report, wf_error *err);
-
 #endif

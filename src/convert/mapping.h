@@ -8,6 +8,7 @@
 #include "convert/convert.h"
 #include "format/json.h"
 #include "media/image.h"
+#include "runtime/self_test.h"
 
 typedef enum wf_map_kind {
     WF_MAP_VECTOR,   /* [k], or [k, 1, 1]: stays F32 */
@@ -98,13 +99,6 @@ void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct);
 void wf_map_labels(wf_mapping *m);
 
 /* emit.c: writes the whole file; golden may be NULL. */
-typedef struct wf_golden {
-    uint32_t seed, n, c, h, w;
-    double *source, *self; /* outputs one after the other, in the source's order */
-    uint64_t count;
-    double loss;      /* of the usual way of running (int8 rows where the type has them) against source */
-    double deviation; /* of int8 rows against self; 0 where there are none */
-} wf_golden;
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
                   uint64_t *bytes, wf_error *err);
 
@@ -118,10 +112,6 @@ typedef struct wf_layer_loss {
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err);
 
 /* prove.c: runs the file that wf_emit would write. */
-void wf_golden_fill(const wf_golden *g, void *input, bool is_double);
 wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_error *err);
-void wf_golden_free(wf_golden *g);
-/* Relative L2 of a against b. */
-double wf_relative_l2(const double *a, const double *b, uint64_t n);
 
 #endif

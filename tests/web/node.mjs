@@ -360,6 +360,7 @@ await attempt("pictures and arguments", () =>
 await attempt("memory", async () => {
   for (const threads of [1, 2]) {
     await using(path, { threads }, async (model) => {
+      await model.tested;
       await model.classify(picture);
       const before = { ...model.info.memory };
       for (let i = 0; i < 5; i++) await model.classify(picture);

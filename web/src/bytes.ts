@@ -3,7 +3,7 @@
    has been consumed. */
 import { fail } from "./errors.ts";
 import { builtin, inNode } from "./node.ts";
-import type { CacheUse } from "./types.ts";
+import type { CacheUse, SelfTest } from "./types.ts";
 
 export const CHUNK = 256 << 10;
 
@@ -17,6 +17,11 @@ export interface ByteSource {
   chunks: AsyncIterable<Uint8Array>;
   /** What the browser's cache had to do with it; final when the last chunk is out. */
   cache?: CacheUse;
+  /** Self-tests that were passed by this copy, by build. */
+  tests?: {
+    known(build: string): SelfTest | undefined;
+    remember(build: string, test: SelfTest): Promise<void>;
+  };
   /** The bytes came, but are not a model: nothing should be kept of them. */
   refuse?: () => Promise<void>;
 }

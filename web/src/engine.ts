@@ -10,12 +10,13 @@ import { canDigest, Digests, unless } from "./digests.ts";
 import { fail } from "./errors.ts";
 import { Instance } from "./instance.ts";
 import { makeMemory, scoutMemory, type Made } from "./memory.ts";
-import { moduleFacts } from "./place.ts";
+import { moduleFacts, version } from "./place.ts";
 import type { Call, CallResult, WireOptions } from "./protocol.ts";
 import { Reporter } from "./progress.ts";
+import { Calls, selfTest } from "./self-test.ts";
 import { Runner } from "./session.ts";
 import { Helpers } from "./threads.ts";
-import type { CacheUse, ModelInfo, Progress } from "./types.ts";
+import type { ModelInfo, Progress, SelfTest } from "./types.ts";
 
 const SIMD_BACKEND = 0;
 const DOTS = ["i16", "u8s8", "s8s8"] as const;
@@ -24,7 +25,16 @@ const MARGIN = 6 << 20;
 
 type Described = Omit<
   ModelInfo,
-  "build" | "threads" | "reason" | "worker" | "dot" | "memory" | "cache" | "streamed" | "ms"
+  | "build"
+  | "threads"
+  | "reason"
+  | "worker"
+  | "dot"
+  | "memory"
+  | "cache"
+  | "selfTest"
+  | "streamed"
+  | "ms"
 > & {
   weightBytes: number;
   activationBytes: number;
@@ -44,6 +54,7 @@ export class Engine {
   private runner: Runner | undefined;
   private readonly arrivals = new Arrivals();
   private digests: Digests | undefined;
+  private readonly calls = new Calls();
   private readonly wrong = deferred<never>(); // a chunk, while bytes are waited for
   private streamed = 0;
   private readonly began = performance.now();
@@ -103,7 +114,7 @@ export class Engine {
     const fed = this.feed(source, module, choice, planned.resolve);
     const plan = await Promise.race([planned.promise, fed]);
     const threads = await this.startedThreads(choice);
-    const info = (): ModelInfo => this.info(plan, choice, threads, source.cache);
+    const info = (): ModelInfo => this.info(plan, choice, threads, source);
     const complete = fed.then(() => {
       this.ms.load = performance.now() - this.began;
       this.progress.say("ready", this.progress.loaded);
@@ -281,7 +292,7 @@ export class Engine {
     plan: Plan,
     choice: Choice,
     threads: number,
-    cache: CacheUse = { use: "none", note: "" },
+    source: ByteSource,
   ): ModelInfo {
     const { weightBytes, activationBytes, ...described } = plan.described;
     const { exports } = this.engine;
@@ -299,7 +310,8 @@ export class Engine {
         maximum: plan.made.maximum,
         ...this.memory(),
       },
-      cache,
+      cache: source.cache ?? { use: "none", note: "" },
+      selfTest: this.selfTestState(source, described.metadata, this.buildName(choice)),
       streamed: this.streamed,
       ms: { ...this.ms },
     };
@@ -310,7 +322,49 @@ export class Engine {
     if (this.runner === undefined) {
       throw fail("STATE", "model", "the model is not loaded");
     }
-    return this.runner.call(call, stop);
+    const { runner } = this;
+    return this.calls.during(() => runner.call(call, stop));
+  }
+
+  // ---- self-test ----
+
+  /** What a remembered self-test holds for: these bytes of code, and how they compute here. */
+  private buildName(choice: Choice): string {
+    const dot = DOTS[this.engine.exports.wf_dot()] ?? "i16";
+    const code = this.options.engine === undefined ? moduleFacts(choice.module).integrity.slice(7, 19) : "given";
+    return `${version} ${choice.module} ${dot} ${this.options.activations} ${code}`;
+  }
+
+  private selfTestState(source: ByteSource, metadata: Record<string, unknown>, build: string): SelfTest {
+    if (!this.options.selfTest) {
+      return { state: "off" };
+    }
+    if (metadata["wf.golden.shape"] === undefined) {
+      return { state: "none" };
+    }
+    const known = this.options.engine === undefined ? source.tests?.known(build) : undefined;
+    return known !== undefined ? { ...known, remembered: true } : { state: "pending", build };
+  }
+
+  /** For a complete model whose info says "pending": how it came out; undefined where it was freed before. */
+  async selfTest(info: ModelInfo, source: ByteSource): Promise<SelfTest | undefined> {
+    this.calls.wait();
+    await this.calls.settled;
+    if (this.instance === undefined) {
+      return undefined;
+    }
+    const { build = "" } = info.selfTest;
+    const stopped = (): boolean => this.instance === undefined || this.stop.stopped;
+    const result = await selfTest(this.instance, this.calls, build, stopped);
+    if (result?.state === "passed" && this.options.engine === undefined) {
+      await source.tests?.remember(build, result);
+    }
+    return result;
+  }
+
+  /** Somebody waits for it. */
+  testNow(): void {
+    this.calls.now();
   }
 
   /** The engine's whole memory, the highest use within it, and how often it has asked for memory. */

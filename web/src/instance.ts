@@ -47,6 +47,9 @@ export interface Exports {
   wf_image_begin(session: number, index: number, w: number, h: number): number;
   wf_image_rows(pixels: number, channels: number, stride: number, rows: number): number;
   wf_image_end(session: number, index: number): number;
+  wf_self_test(): number;
+  wf_self_test_step(budget: number): number;
+  wf_self_test_figure(what: number): number;
   wf_top(logits: number, n: number, k: number, raw: number): number;
   wf_thread_prepare(index: number): number;
   wf_thread_tls(index: number): number;

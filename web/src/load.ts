@@ -29,6 +29,7 @@ export async function load(
     engine,
     onProgress,
     stream = false,
+    selfTest = true,
   } = options;
   checkSignal(signal);
   if (signal?.aborted) {
@@ -88,6 +89,7 @@ export async function load(
     activations,
     notes: connection.notes,
     stream: stream === true,
+    selfTest: selfTest === true,
     ...(engine !== undefined && { engine }),
     ...(build !== undefined && { build }),
     ...(threads !== undefined && { threads }),

@@ -14,6 +14,7 @@ import type {
   ModelInfo,
   RunInput,
   RunOptions,
+  SelfTest,
   Tensor,
 } from "./types.ts";
 
@@ -23,6 +24,8 @@ export class LoadedModel implements Model {
   private readonly queue: CallQueue;
   private readonly arrival = deferred<void>();
   readonly complete = this.arrival.promise;
+  private readonly outcome = deferred<SelfTest>();
+  private asked = false;
 
   constructor(
     private readonly connection: Connection,
@@ -43,6 +46,28 @@ export class LoadedModel implements Model {
 
   declare [Symbol.dispose]: () => void;
 
+  get tested(): Promise<SelfTest> {
+    if (this.info.selfTest.state !== "pending") {
+      this.outcome.resolve(this.info.selfTest);
+    } else if (!this.asked) {
+      this.asked = true;
+      this.connection.end.hold(true);
+      this.connection.end.post({ type: "test" });
+    }
+    return this.outcome.promise;
+  }
+
+  private testEnded(selfTest: SelfTest): void {
+    this.info.selfTest = selfTest;
+    this.outcome.resolve(selfTest);
+    if (this.asked) {
+      this.connection.end.hold(false);
+    }
+    if (selfTest.state === "failed") {
+      console.warn(`wasmformer: ${this.info.name ?? "the model"} failed its self-test: ${selfTest.message}`);
+    }
+  }
+
   private receive(message: FromEngine): void {
     this.late(message);
     if (message.type === "complete") {
@@ -53,6 +78,9 @@ export class LoadedModel implements Model {
     if (message.type === "failed") {
       this.connection.end.hold(false);
       this.arrival.reject(fromWire(message.error));
+    }
+    if (message.type === "tested") {
+      this.testEnded(message.selfTest);
     }
     if (message.type === "result") {
       const { peak, heap, allocations } = message;
@@ -165,6 +193,7 @@ export class LoadedModel implements Model {
   stop(error: Error): void {
     this.queue.end(error);
     this.arrival.reject(error);
+    this.outcome.resolve(this.info.selfTest);
     this.connection.close();
   }
 

@@ -2,7 +2,7 @@
    start, to an engine on the calling thread; so there is one path to test. */
 import type { WireError } from "./errors.ts";
 import type { Files } from "./place.ts";
-import type { ClassScore, ModelInfo, Progress, Tensor } from "./types.ts";
+import type { ClassScore, ModelInfo, Progress, SelfTest, Tensor } from "./types.ts";
 
 /** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
 export type WireSource =
@@ -32,6 +32,7 @@ export interface WireOptions {
   integrity?: string;
   /** "opened" comes when the header has; runs wait for the bytes that they need. */
   stream: boolean;
+  selfTest: boolean;
   /** Why there is no worker, where there is none. */
   notes: string[];
 }
@@ -60,6 +61,8 @@ export type ToEngine =
   | { type: "broken"; error: WireError }
   | { type: "call"; id: number; call: Call }
   | { type: "abort"; id: number }
+  /** Somebody waits for the self-test. */
+  | { type: "test" }
   | HelperStart;
 
 export type FromEngine =
@@ -72,6 +75,7 @@ export type FromEngine =
   /** After "opened": every byte has come, or will never come. */
   | { type: "complete"; info: ModelInfo }
   | { type: "failed"; error: WireError }
+  | { type: "tested"; selfTest: SelfTest }
   | {
       type: "result";
       id: number;

@@ -88,6 +88,9 @@ export class Server {
         }
         break;
       }
+      case "test":
+        this.engine?.testNow();
+        break;
       case "helper":
         break;
     }
@@ -136,12 +139,29 @@ export class Server {
         say(last);
       }
       this.post({ type: "complete", info: last });
+      if (last.selfTest.state === "pending") {
+        void this.test(engine, last);
+      }
     } catch (error) {
       const wire = toWire(error);
       if (NO_MODEL.includes(wire.code)) {
         await this.source?.refuse?.().catch(() => undefined);
       }
       this.post({ type: opened ? "failed" : "refused", error: wire });
+    }
+  }
+
+  private async test(engine: Engine, info: ModelInfo): Promise<void> {
+    try {
+      const selfTest = await engine.selfTest(info, this.source as ByteSource);
+      if (selfTest !== undefined) {
+        this.post({ type: "tested", selfTest });
+      }
+    } catch (error) {
+      const { message } = toWire(error);
+      this.post({ type: "tested", selfTest: { ...info.selfTest, state: "failed", message } });
+      engine.close(); // a trap, as in a call
+      this.engine = undefined;
     }
   }
 

@@ -100,10 +100,34 @@ export interface LoadOptions {
    */
   integrity?: string;
   /**
+   * Whether the file's own recorded run is done in the background, when the first result is there.
+   * See {@link ModelInfo.selfTest}. Default true.
+   */
+  selfTest?: boolean;
+  /**
    * Bytes that the engine may take. A model that needs more is refused before its weights are
    * downloaded.
    */
   memoryLimit?: number;
+}
+
+/** How the run that a file records of itself (its golden) came out here. */
+export interface SelfTest {
+  /**
+   * "pending": not yet; "passed"; "failed": this device or build computes something else than was
+   * recorded, and the model gives no more results; "none": the file records no run, or it could not
+   * be done (`message`); "off": not wanted.
+   */
+  readonly state: "pending" | "passed" | "failed" | "none" | "off";
+  /** What was tested: version, engine, kernels. */
+  readonly build?: string;
+  /** Relative error (L2) of the output, and what is allowed. */
+  readonly error?: number;
+  readonly limit?: number;
+  readonly when?: Date;
+  /** True where an earlier load did it: each build tests a kept model once. */
+  readonly remembered?: boolean;
+  readonly message?: string;
 }
 
 /** A model that the browser keeps. */
@@ -213,6 +237,8 @@ export interface ModelInfo {
     allocations: number;
   };
   cache: CacheUse;
+  /** How the file's own recorded run came out; changes in the background. */
+  selfTest: SelfTest;
   /** How much of the first run was computed when the last byte came: 0 to 1. */
   streamed: number;
   /** Milliseconds spent on starting. */
@@ -226,6 +252,10 @@ export interface Model {
    * rejects when that goes wrong, and so do all calls.
    */
   readonly complete: Promise<void>;
+  /**
+   * The outcome of {@link ModelInfo.selfTest}; asking for it begins the test at once. Never rejects.
+   */
+  readonly tested: Promise<SelfTest>;
   /**
    * The most likely classes, best first.
    * @example
