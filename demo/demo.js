@@ -185,6 +185,16 @@
     if (!photo.hidden) {
       await classify(photo);
     }
+    keepOffline();
+  }
+
+  /* Where it can be done, the page works without a network from now on; see sw.js. It waits until the page has what it needs. */
+  function keepOffline() {
+    const address = "sw.js", own = { createScriptURL: () => address };
+    const policy = globalThis.trustedTypes?.createPolicy("demo", own) ?? own;
+    navigator.serviceWorker
+      ?.register(policy.createScriptURL(address), { updateViaCache: "none" })
+      .catch((error) => console.warn(`The page will not work without a network: ${error.message}`));
   }
   start();
 })();

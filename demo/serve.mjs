@@ -3,12 +3,13 @@
 //     node demo/serve.mjs [--port 8080] [--no-isolation]
 //
 // "/" is demo/, "/wasmformer/" the built package (web/dist/), "/models/" the shipped models: a site as a user would lay it
-// out. With isolation (COOP and COEP headers) a page may use threads; without it everything works on one. Knows types,
+// out (site.mjs writes the same into a folder). "/sw.js" gets the list of these files. With isolation (COOP and COEP headers) a page may use threads; without it everything works on one. Knows types,
 // ranges (206, 416, If-Range) and ETags.
 import {createReadStream, realpathSync, statSync} from 'node:fs';
 import {createServer} from 'node:http';
 import {dirname, extname, join, sep} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {serviceWorker} from './site.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export const defaultMounts = {'/': join(root, 'demo'), '/wasmformer/': join(root, 'web/dist'), '/models/': join(root, 'models')};
@@ -20,6 +21,9 @@ const types = {
     '.webp': 'image/webp', '.ico': 'image/x-icon', '.txt': 'text/plain; charset=utf-8', '.md': 'text/markdown; charset=utf-8',
     '.ts': 'text/plain; charset=utf-8',
 };
+
+/* Made when asked for. */
+const defaultMade = {'/sw.js': serviceWorker};
 
 /** The file behind a URL path: null where there is none, or where the path tries to leave its folder. */
 export function locate(urlPath, mounts) {
@@ -58,7 +62,7 @@ export function parseRange(header, size) {
     return first >= size || first > last ? null : [first, last];
 }
 
-export function handler({isolation = true, mounts = defaultMounts} = {}) {
+export function handler({isolation = true, mounts = defaultMounts, made = mounts === defaultMounts ? defaultMade : {}} = {}) {
     const common = isolation
         ? {'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin'}
         : {};
@@ -69,7 +73,9 @@ export function handler({isolation = true, mounts = defaultMounts} = {}) {
             response.end(request.method === 'HEAD' ? undefined : body);
         };
         if (request.method !== 'GET' && request.method !== 'HEAD') return end(405, {Allow: 'GET, HEAD'}, 'only GET and HEAD\n');
-        const found = locate(request.url.split(/[?#]/)[0], mounts);
+        const path = request.url.split(/[?#]/)[0];
+        if (Object.hasOwn(made, path)) return end(200, {'Content-Type': types[extname(path)], 'Cache-Control': 'no-cache'}, made[path]());
+        const found = locate(path, mounts);
         if (!found) return end(404, {}, 'not found\n');
         if (found.redirect) return end(301, {Location: found.redirect});
         const {file, size, etag} = found;
