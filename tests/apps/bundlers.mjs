@@ -38,6 +38,30 @@ await attempt("webpack", async () => {
   await built("webpack", join(at, "dist"), { hashed: true });
 });
 
+// The converter's worker and module, too, are found where a bundler put them
+const converting = `
+import { convert } from "wasmformer";
+const config = await (await fetch("/data/tiny.json")).text();
+const made = await convert("/data/tiny.safetensors", { type: "f16", config });
+document.querySelector("#answer").textContent = made.report.architecture;
+document.querySelector("#how").textContent = JSON.stringify({ size: made.size });
+await made.free();`;
+await attempt("converting", async () => {
+  for (const name of ["Vite", "webpack"]) {
+    const at = app(join(folder, `${name}-convert`), converting);
+    shell(readme(name, "sh")[0], at);
+    if (name === "webpack") copyFileSync(join(at, "index.html"), join(at, "dist/index.html"));
+    const server = await serveApp(join(at, "dist"));
+    try {
+      const { label, how, files, faults } = await visit(browser, server.address);
+      check(`${name}: converts under the strict policy`, label === "poolformer" && how.size > 1e5 && faults.length === 0, `${label} ${how.size} ${faults.join("; ")}`);
+      check(`${name}: loads the converter only`, files.length === 2, files.join());
+    } finally {
+      server.close();
+    }
+  }
+});
+
 await attempt("esbuild", async () => {
   const at = app(join(folder, "esbuild"));
   if (!existsSync(join(at, "node_modules"))) mkdirSync(join(at, "node_modules"));

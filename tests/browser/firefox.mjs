@@ -1,8 +1,8 @@
 // The package in Firefox: the golden output of every build on one and two threads, in a worker and on the page's thread; the
-// installed package under a strict policy with Trusted Types; and the cache, with the network off too.
+// installed package under a strict policy with Trusted Types; the converter; and the cache, with the network off too.
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, check, dist, finish, golden, relativeL2, sameBits, tinyModel, workFolder } from "../web/lib/web.mjs";
+import { attempt, check, dist, finish, golden, relativeL2, root, sameBits, tinyModel, workFolder } from "../web/lib/web.mjs";
 import { app, cores, expected, photo, readme, serveApp } from "../apps/lib/apps.mjs";
 import { serve } from "./lib/browser.mjs";
 import { launchFirefox } from "./lib/firefox.mjs";
@@ -85,6 +85,28 @@ await attempt("strict policy and Trusted Types", async () => {
     site.close();
   }
 });
+
+await attempt("converting", () =>
+  withPage(`${server.base}/csp-isolated/classic.html`, async (page) => {
+    const checkpoint = join(root, "tests/golden/data/poolformer_tiny");
+    const config = readFileSync(`${checkpoint}.json`, "utf8");
+    const { convert } = await import(join(dist, "wasmformer.mjs"));
+    const here = await convert(`${checkpoint}.safetensors`, { type: "q8_0", config });
+    const there = await page.evaluate(
+      async (numbers, settings) => {
+        const made = await wasmformer.convert(new File([new Uint8Array(numbers)], "poolformer_tiny.safetensors"), { type: "q8_0", config: settings });
+        const found = [...new Uint8Array(await (await made.blob()).arrayBuffer())];
+        await made.free();
+        return found;
+      },
+      [...readFileSync(`${checkpoint}.safetensors`)],
+      config,
+    );
+    const wanted = Buffer.from(await (await here.blob()).arrayBuffer());
+    await here.free();
+    check("a checkpoint becomes the same file as in Node", wanted.equals(Buffer.from(there)), `${there.length} and ${wanted.length} bytes`);
+    check("converting: nothing went wrong in the console", page.faults.length === 0, page.faults.join("; "));
+  }));
 
 await attempt("the cache", () =>
   withPage(`${server.base}/plain/classic.html`, async (page) => {

@@ -72,13 +72,14 @@ export function app(folder, source = readme("Bundlers", "js")[0]) {
   return folder;
 }
 
-/** Serves a folder (with the model and the photo at its root) under a policy; isolated unless said otherwise, with further headers. */
+/** Serves a folder (with the model, the photo and a small checkpoint under /data/) under a policy; isolated unless said otherwise, with further headers. */
 export async function serveApp(folder, { csp = policy(), isolation = true, headers = {} } = {}) {
   const data = join(workFolder(), "data");
   if (!existsSync(data)) {
     mkdirSync(data);
     cpSync(model, join(data, "model.gguf"));
     cpSync(photo, join(data, "photo.jpg"));
+    for (const end of ["json", "safetensors"]) cpSync(join(root, `tests/golden/data/poolformer_tiny.${end}`), join(data, `tiny.${end}`));
   }
   const serve = handler({ isolation, mounts: { "/": folder, "/data/": data } });
   const server = createServer((request, response) => {
