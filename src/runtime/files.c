@@ -29,6 +29,7 @@ static wf_status begin(wf_model *m, const char *name, uint64_t bytes, const char
     memset(file, 0, sizeof *file);
     strncpy(file->name, name, sizeof file->name - 1);
     file->model = m;
+    file->bytes = bytes;
     f->list[f->opened++] = file;
     WF_TRY(wf_gguf_reader_create(bytes, &file->reader, err));
     return wf_integrity_open(&file->integrity, pin, file->name, err);
@@ -178,7 +179,9 @@ static wf_status file_data(void *user, uint32_t tensor, uint64_t at, const void 
 static void place(wf_files *f, wf_model_file *file) {
     const wf_model_file *before = f->current > 0 ? f->list[f->current - 1] : NULL;
     file->base = before != NULL ? before->end : 0;
-    file->end = file->base + (file->integrity.trust == WF_TRUST_CHUNKS ? file->integrity.data_end : file->gguf->total_bytes);
+    uint64_t least = file->gguf->total_bytes, padded = file->integrity.data_end;
+    bool alone = f->count == 1 && file->integrity.trust != WF_TRUST_CHUNKS;
+    file->end = file->base + (alone ? least : f->count > 1 && file->bytes >= least ? file->bytes : padded);
     file->first_tensor = before != NULL ? before->first_tensor + (uint32_t)before->gguf->tensor_count : 0;
     wf_gguf_sink sink = {file, file_data};
     wf_gguf_reader_set_sink(file->reader, sink);

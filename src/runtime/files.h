@@ -19,6 +19,7 @@ typedef struct wf_model_file {
     wf_gguf_reader *reader;
     const wf_gguf *gguf; /* NULL until its header is complete */
     wf_integrity integrity;
+    uint64_t bytes; /* its length where that is known, else 0 */
     uint64_t header_bytes;
     uint64_t base, end;    /* of its bytes in the whole model */
     uint32_t first_tensor; /* its place in the table of all */

@@ -3,6 +3,7 @@
    has been consumed. */
 import { fail } from "./errors.ts";
 import { builtin, inNode } from "./node.ts";
+import type { Begin } from "./split.ts";
 import type { CacheUse, SelfTest } from "./types.ts";
 
 export const CHUNK = 256 << 10;
@@ -15,6 +16,11 @@ export interface ByteSource {
   /** Whether `total` is certain (a file), not a header's claim. */
   exact: boolean;
   chunks: AsyncIterable<Uint8Array>;
+  /**
+   * In place of `chunks`, where there are several files: their bytes as the engine wants them, each
+   * file's beginning marked.
+   */
+  parts?: (wantsNext: () => boolean) => AsyncIterable<Uint8Array | Begin>;
   /** What the browser's cache had to do with it; final when the last chunk is out. */
   cache?: CacheUse;
   /** Self-tests that were passed by this copy, by build. */
@@ -122,37 +128,45 @@ async function* consume(
   }
 }
 
-/** A file by path, in Node. Small reads into one buffer that is used again and again. */
+/**
+ * A file by path, in Node. Small reads into one buffer that is used again and again. It is opened when
+ * its first chunk is asked for: a handle that nobody comes to close would stay open.
+ */
 export async function openFile(path: string): Promise<ByteSource> {
-  try {
-    const handle = await builtin("node:fs/promises").open(path);
-    const { size, isFile } = await handle
-      .stat()
-      .then((s) => ({ size: s.size, isFile: s.isFile() }));
-    if (!isFile) {
-      await handle.close();
-      throw new Error("it is not a file");
-    }
-    const read = async function* (): AsyncGenerator<Uint8Array> {
-      const buffer = new Uint8Array(CHUNK);
-      try {
-        for (;;) {
-          const { bytesRead } = await handle.read(buffer, 0, CHUNK);
-          if (bytesRead === 0) {
-            return;
-          }
-          yield buffer.subarray(0, bytesRead);
-        }
-      } finally {
-        await handle.close();
-      }
-    };
-    return { name: path, total: size, exact: true, chunks: read() };
-  } catch (error) {
+  const { open } = builtin("node:fs/promises");
+  const refused = (error: unknown): never => {
     throw fail(
       "IO",
       path,
       `${path} could not be opened (${(error as Error).message}); check the path`,
     );
-  }
+  };
+  const look = async (): Promise<number> => {
+    const handle = await open(path);
+    try {
+      const stat = await handle.stat();
+      if (!stat.isFile()) {
+        throw new Error("it is not a file");
+      }
+      return stat.size;
+    } finally {
+      await handle.close();
+    }
+  };
+  const read = async function* (): AsyncGenerator<Uint8Array> {
+    const handle = await open(path).catch(refused);
+    const buffer = new Uint8Array(CHUNK);
+    try {
+      for (;;) {
+        const { bytesRead } = await handle.read(buffer, 0, CHUNK);
+        if (bytesRead === 0) {
+          return;
+        }
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await handle.close();
+    }
+  };
+  return { name: path, total: await look().catch(refused), exact: true, chunks: read() };
 }

@@ -15,6 +15,7 @@ import type { Call, CallResult, WireOptions } from "./protocol.ts";
 import { Reporter } from "./progress.ts";
 import { Calls, selfTest } from "./self-test.ts";
 import { Runner } from "./session.ts";
+import type { Begin } from "./split.ts";
 import { Helpers } from "./threads.ts";
 import type { ModelInfo, Progress, SelfTest } from "./types.ts";
 
@@ -22,6 +23,9 @@ const SIMD_BACKEND = 0;
 const DOTS = ["i16", "u8s8", "s8s8"] as const;
 /* Beside weights and activations: header, tables, resizer, buffers that carry chunks and pictures. */
 const MARGIN = 6 << 20;
+
+const shortName = (name: string): string =>
+  name.length > 90 ? (name.split("/").pop() ?? name) : name;
 
 type Described = Omit<
   ModelInfo,
@@ -154,13 +158,24 @@ export class Engine {
     const pages = moduleFacts(choice.module).pages;
     let scout: Instance | undefined = await Instance.create(module, scoutMemory(pages, shared));
     this.openModel(scout, source, 1, true);
-    let header: Uint8Array[] = [];
+    let header: (Uint8Array | Begin)[] = [];
     let plan: Plan | undefined;
+    let counts = source.parts === undefined; // the headers of parts come twice
+    const wantsNext = (): boolean => (scout ?? this.engine).exports.wf_wants_next() !== 0;
+    const chunks = source.parts?.(wantsNext) ?? source.chunks;
     this.wrong.promise.catch(() => undefined);
-    for await (const chunk of unless(this.wrong.promise, source.chunks)) {
+    for await (const chunk of unless(this.wrong.promise, chunks)) {
+      const bytes = "file" in chunk ? 0 : chunk.length;
+      if ("file" in chunk && chunk.at !== undefined) {
+        counts = true;
+        this.progress.loaded = chunk.at;
+      }
       if (scout !== undefined) {
-        header.push(chunk.slice()); // once more, for the real instance
+        header.push("file" in chunk ? chunk : chunk.slice()); // once more, for the real instance
         await this.take(scout, chunk);
+        if (source.parts === undefined && wantsNext()) {
+          break; // one part of several
+        }
         if (scout.exports.wf_has_header() !== 0) {
           plan = this.plan(scout, pages, shared);
           scout = undefined;
@@ -173,12 +188,12 @@ export class Engine {
           planned(plan);
         }
       } else {
-        if (this.progress.loaded + chunk.length >= (plan?.described.fileBytes ?? Infinity)) {
+        if (this.progress.loaded + bytes >= (plan?.described.fileBytes ?? Infinity)) {
           this.streamed = this.runner?.fraction() ?? 0;
         }
         await this.take(this.engine, chunk);
       }
-      this.progress.loaded += chunk.length;
+      this.progress.loaded += counts ? bytes : 0;
       this.arrivals.came();
       this.progress.download(plan?.described.fileBytes ?? source.total);
       this.throwIfStopped();
@@ -207,9 +222,7 @@ export class Engine {
     if (integrity !== undefined) {
       instance.check(instance.exports.wf_integrity(instance.putText(integrity)));
     }
-    const name = instance.putText(
-      source.name.length > 90 ? (source.name.split("/").pop() ?? source.name) : source.name,
-    );
+    const name = instance.putText(shortName(source.name));
     const int8 = this.options.activations === "int8" ? 1 : 0;
     instance.check(
       instance.exports.wf_open(
@@ -223,7 +236,11 @@ export class Engine {
     );
   }
 
-  private async take(instance: Instance, chunk: Uint8Array): Promise<void> {
+  private async take(instance: Instance, chunk: Uint8Array | Begin): Promise<void> {
+    if ("file" in chunk) {
+      const name = instance.putText(shortName(chunk.name));
+      return instance.check(instance.exports.wf_next(chunk.file, name, chunk.bytes));
+    }
     for (let at = 0; at < chunk.length; at += CHUNK) {
       const piece = chunk.subarray(at, at + CHUNK);
       instance.check(instance.exports.wf_feed(instance.put(piece), piece.length));

@@ -27,6 +27,9 @@ export interface Exports {
   wf_digest(sha256: number): number;
   wf_chunks_at(): number;
   wf_finish(): number;
+  wf_files(): number;
+  wf_wants_next(): number;
+  wf_next(index: number, name: number, fileBytes: number): number;
   wf_has_header(): number;
   wf_position(): number;
   wf_total_bytes(): number;

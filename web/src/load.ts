@@ -7,11 +7,15 @@ import { LoadedModel } from "./model.ts";
 import { builtin, inNode } from "./node.ts";
 import { absolute, type Files } from "./place.ts";
 import type { FromEngine, WireOptions } from "./protocol.ts";
-import { isAddress, pump, sortOut, wants } from "./source.ts";
+import { isAddress, pump, sortOut, wants, type Credits } from "./source.ts";
 import type { LoadOptions, Model, ModelInfo, ModelSource } from "./types.ts";
 
 const isEngine = (engine: unknown): boolean =>
   engine instanceof ArrayBuffer || ArrayBuffer.isView(engine) || engine instanceof WebAssembly.Module;
+
+/** One value, or one for each part of a split model. */
+const pinsOf = (integrity: string | readonly string[]): string =>
+  typeof integrity === "object" ? integrity.join(" ") : String(integrity);
 
 export async function load(
   source: ModelSource,
@@ -94,17 +98,19 @@ export async function load(
     ...(build !== undefined && { build }),
     ...(threads !== undefined && { threads }),
     ...(memoryLimit !== undefined && { memoryLimit }),
-    ...(integrity !== undefined && { integrity: String(integrity) }),
+    ...(integrity !== undefined && { integrity: pinsOf(integrity) }),
   };
-  const credits = wants();
+  const credits = sorted.open.map(() => wants());
   const over = (): void => {
-    credits.stop();
+    credits.forEach((pipe) => pipe.stop());
     life.abort();
   };
   const listen = (message: FromEngine): void => {
     switch (message.type) {
       case "want":
-        return credits.more();
+        return credits[message.pipe]?.more();
+      case "leave":
+        return credits[message.pipe]?.stop();
       case "progress":
         return signal?.aborted ? undefined : onProgress?.(message.progress);
       case "complete":
@@ -130,9 +136,9 @@ export async function load(
         listen(message);
       };
       connection.end.post({ type: "open", source: sorted.wire, options: wire });
-      if (sorted.open !== undefined) {
-        void pump(sorted, connection, credits.next);
-      }
+      sorted.open.forEach((open, pipe) => {
+        void pump(open, pipe, connection, credits[pipe] as Credits);
+      });
     });
     const model = new LoadedModel(connection, info, listen);
     if (early?.type === "complete" || early?.type === "failed") {

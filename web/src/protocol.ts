@@ -16,7 +16,10 @@ export type WireSource =
     }
   | { kind: "file"; path: string }
   | { kind: "blob"; blob: Blob; name: string }
-  | { kind: "pipe"; name: string; total: number; exact: boolean };
+  /** `again`: a pipe that brings the same bytes once more from the first. */
+  | { kind: "pipe"; pipe: number; again?: number; name: string; total: number; exact: boolean }
+  /** The files of a split model. */
+  | { kind: "parts"; parts: WireSource[] };
 
 export interface WireOptions {
   /** Absolute addresses of the worker file and the engines. */
@@ -56,9 +59,9 @@ export type CallResult =
 
 export type ToEngine =
   | { type: "open"; source: WireSource; options: WireOptions }
-  | { type: "bytes"; bytes: Uint8Array }
-  | { type: "end" }
-  | { type: "broken"; error: WireError }
+  | { type: "bytes"; pipe: number; bytes: Uint8Array }
+  | { type: "end"; pipe: number }
+  | { type: "broken"; pipe: number; error: WireError }
   | { type: "call"; id: number; call: Call }
   | { type: "abort"; id: number }
   /** Somebody waits for the self-test. */
@@ -68,7 +71,9 @@ export type ToEngine =
 export type FromEngine =
   | { type: "hello" }
   | { type: "up" }
-  | { type: "want" }
+  | { type: "want"; pipe: number }
+  /** No more of it is wanted. */
+  | { type: "leave"; pipe: number }
   | { type: "progress"; progress: Progress }
   | { type: "opened"; info: ModelInfo }
   | { type: "refused"; error: WireError }

@@ -9,6 +9,7 @@ import { Engine } from "./engine.ts";
 import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
 import { openUrl } from "./download.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
+import { ofParts, twice } from "./split.ts";
 import type { ModelInfo } from "./types.ts";
 
 /** Errors of the file itself, of which no copy should be kept. */
@@ -20,7 +21,10 @@ class Pipe {
   private readonly queue: (Uint8Array | Error | undefined)[] = [];
   private wake: (() => void) | undefined;
 
-  constructor(private readonly want: () => void) {}
+  constructor(
+    private readonly want: () => void,
+    private readonly leave: () => void,
+  ) {}
 
   /** undefined is the end. */
   push(item: Uint8Array | Error | undefined): void {
@@ -32,26 +36,38 @@ class Pipe {
     for (let i = 0; i < CREDITS; i++) {
       this.want();
     }
-    for (;;) {
-      while (this.queue.length === 0) {
-        await new Promise<void>((resolve) => (this.wake = resolve));
+    try {
+      for (;;) {
+        while (this.queue.length === 0) {
+          await new Promise<void>((resolve) => (this.wake = resolve));
+        }
+        const item = this.queue.shift();
+        if (item === undefined) {
+          return;
+        }
+        if (item instanceof Error) {
+          throw item;
+        }
+        yield item;
+        this.want();
       }
-      const item = this.queue.shift();
-      if (item === undefined) {
-        return;
-      }
-      if (item instanceof Error) {
-        throw item;
-      }
-      yield item;
-      this.want();
+    } finally {
+      this.leave();
     }
   }
 }
 
+/** 0 where it is not known before it is opened. */
+const sizeOf = (source: WireSource): number =>
+  source.kind === "blob"
+    ? source.blob.size
+    : source.kind === "pipe" && source.exact
+      ? source.total
+      : 0;
+
 export class Server {
   private engine: Engine | undefined;
-  private pipe: Pipe | undefined;
+  private readonly pipes = new Map<number, Pipe>();
   private source: ByteSource | undefined;
   private readonly stops = new Map<number, Stop>();
   private readonly loading: Stop = { stopped: false };
@@ -69,13 +85,13 @@ export class Server {
         void this.open(message);
         break;
       case "bytes":
-        this.pipe?.push(message.bytes);
+        this.pipes.get(message.pipe)?.push(message.bytes);
         break;
       case "end":
-        this.pipe?.push(undefined);
+        this.pipes.get(message.pipe)?.push(undefined);
         break;
       case "broken":
-        this.pipe?.push(fromWire(message.error));
+        this.pipes.get(message.pipe)?.push(fromWire(message.error));
         break;
       case "call":
         void this.call(message);
@@ -107,7 +123,7 @@ export class Server {
       stop.stopped = true;
       stop.wake?.();
     });
-    this.pipe?.push(abortError());
+    this.pipes.forEach((pipe) => pipe.push(abortError()));
     this.engine?.close();
     this.engine = undefined;
   }
@@ -179,14 +195,39 @@ export class Server {
           chunks: ofBlob(source.blob, source.name),
         };
       case "pipe":
-        this.pipe = new Pipe(() => this.post({ type: "want" }));
-        return {
-          name: source.name,
-          total: source.total,
-          exact: source.exact,
-          chunks: this.pipe.chunks(),
-        };
+        return this.fromPipe(source, source.pipe);
+      case "parts": {
+        const sizes = source.parts.map((part) => sizeOf(part));
+        const total = sizes.includes(0) ? 0 : sizes.reduce((sum, size) => sum + size, 0);
+        return ofParts(
+          source.parts.map((part) => this.opener(part)),
+          total,
+        );
+      }
     }
+  }
+
+  private fromPipe(source: WireSource & { kind: "pipe" }, number: number): ByteSource {
+    const { name, total, exact } = source;
+    const pipe = new Pipe(
+      () => this.post({ type: "want", pipe: number }),
+      () => this.post({ type: "leave", pipe: number }),
+    );
+    this.pipes.set(number, pipe);
+    return { name, total, exact, chunks: pipe.chunks() };
+  }
+
+  /** For a source that is read twice. */
+  private opener(source: WireSource): () => Promise<ByteSource> {
+    if (source.kind !== "pipe") {
+      return () => this.bytes(source);
+    }
+    const { pipe, again } = source;
+    if (again === undefined) {
+      return twice(this.fromPipe(source, pipe));
+    }
+    let round = 0;
+    return async () => this.fromPipe(source, round++ === 0 ? pipe : again);
   }
 
   private fromUrl(source: WireSource & { kind: "url" }): Promise<ByteSource> {

@@ -8,19 +8,30 @@ import { openResponse } from "./http.ts";
 import { builtin, inNode } from "./node.ts";
 import { absolute } from "./place.ts";
 import type { WireSource } from "./protocol.ts";
-import type { LoadOptions, ModelSource } from "./types.ts";
+import { siblings } from "./split.ts";
+import type { LoadOptions, ModelFile, ModelSource } from "./types.ts";
 
 export interface Source {
   wire: WireSource;
-  /** What is piped, where the engine cannot read it itself. */
-  open?: () => Promise<ByteSource>;
+  /** What is piped, by the number of the pipe: what the engine cannot read itself. */
+  open: (() => Promise<ByteSource>)[];
 }
 
 function piped(source: ByteSource): Source {
   return {
-    wire: { kind: "pipe", name: source.name, total: source.total, exact: source.exact },
-    open: async () => source,
+    wire: { kind: "pipe", pipe: 0, name: source.name, total: source.total, exact: source.exact },
+    open: [async () => source],
   };
+}
+
+/** For bytes that can be read again. */
+function pipedTwice(
+  source: Omit<ByteSource, "chunks">,
+  chunks: () => AsyncGenerator<Uint8Array>,
+): Source {
+  const { name, total, exact } = source;
+  const open = async (): Promise<ByteSource> => ({ ...source, chunks: chunks() });
+  return { wire: { kind: "pipe", pipe: 0, again: 1, name, total, exact }, open: [open, open] };
 }
 
 // Two letters at least: C: is a drive
@@ -30,7 +41,7 @@ function ofAddress(source: string | URL, options: LoadOptions, life: AbortSignal
   const isPath = typeof source === "string" && !isAddress(source);
   if (inNode() && (isPath || /^file:/i.test(String(source)))) {
     const path = isPath ? source : builtin("node:url").fileURLToPath(new URL(source));
-    return { wire: { kind: "file", path } };
+    return { wire: { kind: "file", path }, open: [] };
   }
   const url = absolute(source);
   const {
@@ -49,15 +60,47 @@ function ofAddress(source: string | URL, options: LoadOptions, life: AbortSignal
         : keeps !== true && keeps.evict
           ? "evict"
           : "keep";
-    return { wire: { kind: "url", url, timeout, retries, cache, ...asked } };
+    return { wire: { kind: "url", url, timeout, retries, cache, ...asked }, open: [] };
   }
+  const open = (): Promise<ByteSource> =>
+    openUrl(url, { get: own, init, timeout, retries, signal: life, ours: false });
   return {
-    wire: { kind: "pipe", name: url, total: 0, exact: false },
-    open: () => openUrl(url, { get: own, init, timeout, retries, signal: life, ours: false }),
+    wire: { kind: "pipe", pipe: 0, again: 1, name: url, total: 0, exact: false },
+    open: [open, open],
   };
 }
 
+/** The parts of a split model; their pipes are numbered anew. */
+function ofFiles(sources: readonly Source[]): Source {
+  const open: Source["open"] = [];
+  const parts = sources.map((source) => {
+    const first = open.length;
+    const { wire } = source;
+    open.push(...source.open);
+    return wire.kind !== "pipe"
+      ? wire
+      : { ...wire, pipe: first, ...(wire.again !== undefined && { again: first + 1 }) };
+  });
+  return { wire: { kind: "parts", parts }, open };
+}
+
 export function sortOut(source: ModelSource, options: LoadOptions, life: AbortSignal): Source {
+  const isList = (x: ModelSource): x is readonly ModelFile[] => Array.isArray(x);
+  if (isList(source) && source.length === 0) {
+    throw fail("ARGUMENT", "source", "an empty array holds no model; give the parts of one");
+  }
+  const [only, second] = isList(source) ? source : [source];
+  if (isList(source) && second !== undefined) {
+    return ofFiles(source.map((file) => single(file, options, life)));
+  }
+  const parts =
+    typeof only === "string" || only instanceof URL ? siblings(String(only)) : undefined;
+  return parts !== undefined
+    ? ofFiles(parts.map((file) => single(file, options, life)))
+    : single(only as ModelFile, options, life);
+}
+
+function single(source: ModelFile, options: LoadOptions, life: AbortSignal): Source {
   if (typeof source === "string" || source instanceof URL) {
     return ofAddress(source, options, life);
   }
@@ -65,15 +108,17 @@ export function sortOut(source: ModelSource, options: LoadOptions, life: AbortSi
     const name = (source as File).name ?? "the model file";
     if (inNode()) {
       // whose blobs of files cannot be sent to a worker
-      return piped({ name, total: source.size, exact: true, chunks: ofBlob(source, name) });
+      return pipedTwice({ name, total: source.size, exact: true }, () => ofBlob(source, name));
     }
-    return { wire: { kind: "blob", blob: source, name } };
+    return { wire: { kind: "blob", blob: source, name }, open: [] };
   }
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
     const bytes = ArrayBuffer.isView(source)
       ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
       : new Uint8Array(source);
-    return piped({ name: "the model", total: bytes.length, exact: true, chunks: ofBytes(bytes) });
+    return pipedTwice({ name: "the model", total: bytes.length, exact: true }, () =>
+      ofBytes(bytes),
+    );
   }
   if (typeof Response === "function" && source instanceof Response) {
     return piped(openResponse(source));
@@ -90,38 +135,58 @@ export function sortOut(source: ModelSource, options: LoadOptions, life: AbortSi
 }
 
 /**
- * Sends chunks as the engine asks for them; `wanted` resolves for each, or to false when the load
- * is over.
+ * Sends chunks as the engine asks for them. The first pipe is opened at once, others when the engine
+ * asks.
  */
 export async function pump(
-  source: Source,
+  open: () => Promise<ByteSource>,
+  pipe: number,
   connection: Connection,
-  wanted: () => Promise<boolean>,
+  credits: Credits,
 ): Promise<void> {
   const { end } = connection;
   try {
-    const opened = await source.open?.();
-    for await (const chunk of opened?.chunks ?? []) {
-      if (!(await wanted())) {
+    if (pipe > 0 && !(await credits.any())) {
+      return;
+    }
+    const opened = await open();
+    for await (const chunk of opened.chunks) {
+      if (!(await credits.next())) {
         return;
       }
       const bytes = chunk.slice();
-      end.post({ type: "bytes", bytes }, [bytes.buffer]);
+      end.post({ type: "bytes", pipe, bytes }, [bytes.buffer]);
     }
-    end.post({ type: "end" });
+    end.post({ type: "end", pipe });
   } catch (error) {
     const foreign = !(error instanceof WfError || (error as Error)?.name === "AbortError");
     const why = foreign
-      ? fail("IO", source.wire.kind, `the model's bytes could not be read: ${String(error)}`)
+      ? fail("IO", "source", `the model's bytes could not be read: ${String(error)}`)
       : error;
-    end.post({ type: "broken", error: toWire(why) });
+    end.post({ type: "broken", pipe, error: toWire(why) });
   }
 }
 
-export function wants(): { more(): void; stop(): void; next(): Promise<boolean> } {
+/** How many chunks the engine wants of a pipe. */
+export interface Credits {
+  more(): void;
+  stop(): void;
+  /** Takes one; false when no more will come. */
+  next(): Promise<boolean>;
+  /** The same, but takes none. */
+  any(): Promise<boolean>;
+}
+
+export function wants(): Credits {
   let credits = 0;
   let over = false;
   let wake: (() => void) | undefined;
+  const any = async (): Promise<boolean> => {
+    while (credits === 0 && !over) {
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+    return !over;
+  };
   return {
     more() {
       credits++;
@@ -131,12 +196,11 @@ export function wants(): { more(): void; stop(): void; next(): Promise<boolean> 
       over = true;
       wake?.();
     },
+    any,
     async next() {
-      while (credits === 0 && !over) {
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
+      const wanted = await any();
       credits--;
-      return !over;
+      return wanted;
     },
   };
 }

@@ -1,8 +1,13 @@
 /* The public types: what load takes, what a model offers. Everything here goes into
    wasmformer.d.ts. */
 
-/** Where a model comes from. A string is a URL; in Node it may also be a file path. */
-export type ModelSource =
+/**
+ * Where a model comes from. A string is a URL; in Node it may also be a file path. The name of any part
+ * of a split model (…-00001-of-00003.gguf) stands for all; an array holds the parts in their order.
+ */
+export type ModelSource = ModelFile | readonly ModelFile[];
+
+export type ModelFile =
   | string
   | URL
   | Blob
@@ -96,9 +101,10 @@ export interface LoadOptions {
   /**
    * What the file must be: "sha256-…" as `wasmformer inspect` prints it (and info.integrity gives
    * it). Pins the header of a file with chunk hashes, and with it every byte; a file without them is
-   * pinned whole, and then answers only when it has come completely.
+   * pinned whole, and then answers only when it has come completely. A split model takes one value where
+   * `wasmformer split` wrote it, else one for each part in their order.
    */
-  integrity?: string;
+  integrity?: string | readonly string[];
   /**
    * Whether the file's own recorded run is done in the background, when the first result is there.
    * See {@link ModelInfo.selfTest}. Default true.
