@@ -40,3 +40,17 @@ foreach(variant simd relaxed simd-mt relaxed-mt tools)
     wf_program(wasmformer-${variant} ${variant} SOURCES ${sources} LINK -msimd128 ${options})
     set_target_properties(wasmformer-${variant} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${WF_DIST})
 endforeach()
+
+# The kernels alone, for tests/bench/kernels.mjs, which builds them: not part of `all`.
+add_custom_target(kernel_bench)
+foreach(variant simd relaxed)
+    set(relaxed)
+    if(variant STREQUAL "relaxed")
+        set(relaxed -mrelaxed-simd)
+    endif()
+    wf_program(kernel-bench-${variant} ${variant}-mt SOURCES tests/bench/kernels/bench.c tests/bench/kernels/prototype.c
+        LINK -msimd128 ${link} ${relaxed} ${threads} ${link_threads})
+    set_target_properties(kernel-bench-${variant} PROPERTIES EXCLUDE_FROM_ALL TRUE
+        RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+    add_dependencies(kernel_bench kernel-bench-${variant})
+endforeach()

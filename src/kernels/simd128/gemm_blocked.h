@@ -5,12 +5,13 @@
 
 #include "kernels/codec.h"
 
-/* k in a block of the weights: a block of a panel (8 KiB) and six rows of A (6 KiB) share the L1
-   cache. Rows in a block: 96 × 256 floats (96 KiB) stay in the L2 cache while all panels pass. */
-enum { WF_GEMM_KC = 256, WF_GEMM_MC = 96 };
+/* k in a block of the weights, at most: a block of a panel (16 KiB) and six rows of A (12 KiB) share
+   the L1 cache. Rows in a block: 128 × 512 floats (256 KiB) stay in the L2 cache while all panels
+   pass. */
+enum { WF_GEMM_KC = 512, WF_GEMM_MC = 128 };
 
 /* The f32 values [kc][8] of panel `panel`, elements k0 … k0+kc−1: in place, or decoded into
-   `buffer` [kc][8]. k0 is a multiple of WF_GEMM_KC. */
+   `buffer` [kc][8]. k0 is a multiple of 32. */
 typedef const float *(*wf_panel_block)(const wf_weight *w, uint32_t panel, uint32_t k0, uint32_t kc,
                                        float *buffer);
 

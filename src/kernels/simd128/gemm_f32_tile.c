@@ -45,32 +45,23 @@ WF_INLINE void tile(const wf_f32_tile *t, const uint32_t rows, const uint32_t pa
     }
 }
 
-/* Functions of their own, so that each gets its own register allocation. */
+/* Functions of their own, so that each gets its own register allocation; called through tables, or
+   Binaryen would put them back together. */
 #define TILE(rows, panels)                                                               \
     static __attribute__((noinline)) void tile_##rows##x##panels(const wf_f32_tile *t) { \
         tile(t, rows, panels);                                                           \
     }
-#if defined(WF_RELAXED)
-TILE(6, 1)
-#endif
-TILE(5, 1) TILE(4, 1) TILE(3, 1) TILE(2, 1) TILE(1, 1)
-TILE(3, 2) TILE(2, 2) TILE(1, 2) TILE(1, 3) TILE(1, 4)
+typedef void (*tile_function)(const wf_f32_tile *t);
 
-void wf_gemm_f32_tile(const wf_f32_tile *t, uint32_t rows, uint32_t panels) {
-    switch (8 * rows + panels) {
-#if defined(WF_RELAXED)
-    case 8 * 6 + 1: tile_6x1(t); break;
-#endif
-    case 8 * 5 + 1: tile_5x1(t); break;
-    case 8 * 4 + 1: tile_4x1(t); break;
-    case 8 * 3 + 1: tile_3x1(t); break;
-    case 8 * 2 + 1: tile_2x1(t); break;
-    case 8 * 1 + 1: tile_1x1(t); break;
-    case 8 * 3 + 2: tile_3x2(t); break;
-    case 8 * 2 + 2: tile_2x2(t); break;
-    case 8 * 1 + 2: tile_1x2(t); break;
-    case 8 * 1 + 3: tile_1x3(t); break;
-    case 8 * 1 + 4: tile_1x4(t); break;
-    default: break;
-    }
-}
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(1, 3) TILE(1, 4)
+
+/* [panels − 1][rows]; NULL: never asked for. */
+static const tile_function tiles[4][7] = {
+    {NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1},
+    {NULL, tile_1x2, tile_2x2, tile_3x2},
+    {NULL, tile_1x3},
+    {NULL, tile_1x4},
+};
+
+void wf_gemm_f32_tile(const wf_f32_tile *t, uint32_t rows, uint32_t panels) { tiles[panels - 1][rows](t); }

@@ -7,7 +7,7 @@
 
 #include "kernels/codec.h"
 
-enum { WF_GRID_ROWS = 96, WF_GRID_FEW_ROWS = 24, WF_GRID_TILES = 16 };
+enum { WF_GRID_ROWS = 128, WF_GRID_FEW_ROWS = 24, WF_GRID_TILES = 16 };
 
 typedef struct wf_gemm_grid {
     uint32_t rows, panels;              /* of the whole product */

@@ -229,9 +229,9 @@ static void case_check_float(const wf_codec *codec, uint32_t m, uint32_t k, uint
 }
 
 /* The shapes of every codec's test: nothing is a multiple of anything. */
-static const uint32_t case_m[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 47, 48, 49, 97};
+static const uint32_t case_m[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 47, 97, 128, 129};
 static const uint32_t case_k[] = {1,  2,  3,   5,   7,   8,   16,  27,  31,  32,  33,  48,  63, 64,
-                                  65, 67, 147, 255, 256, 257, 383, 384, 385, 511, 512, 513, 545};
+                                  65, 67, 147, 255, 257, 383, 384, 385, 511, 512, 513, 545, 1025};
 static const uint32_t case_n[] = {1,  3,  7,  8,  9,  15, 16, 17, 23, 24,
                                   25, 31, 32, 33, 40, 63, 64, 65, 70};
 #define CASE_COUNT(list) ((uint32_t)(sizeof(list) / sizeof(list)[0]))
