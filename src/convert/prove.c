@@ -1,6 +1,6 @@
 /* A file proves itself: seeded noise goes through the source model in double precision (output_source) and through the written
    file with the scalar kernels and float activations (output_self). The file is not stored for that: emit's bytes are fed straight
-   into a model.
+   into a model, which computes as they come and drops what it has used; so the memory is that of a layer or two, in doubles or not.
 
    Quantizing activations is chaotic: a difference of one float ulp flips a rounding, which flips more in the next layer, until two
    correct builds differ by about the quantization noise itself (measured: 1e-2 on the tiny goldens). So int8 rows cannot be held to a
@@ -10,49 +10,59 @@
 #include "convert/mapping.h"
 #include "wasmformer.h"
 
-/* Runs the golden's input; *out = all outputs one after the other, in double. */
-static wf_status run_golden(wf_model *model, const wf_golden *g, const wf_convert_options *o, double **out, uint64_t *count,
-                            wf_error *err) {
-    wf_session *s;
-    wf_progress progress = WF_YIELD;
-    wf_status status = WF_OK;
-    WF_TRY(wf_golden_start(model, g, &s, err));
-    while (status == WF_OK && progress == WF_YIELD) {
-        status = wf_session_step(s, 50000000, &progress, err);
-        if (o->progress != NULL) {
-            o->progress(o->user, "running", (uint64_t)(1000 * wf_session_fraction(s)), 1000);
+typedef struct proof {
+    wf_model *model;
+    wf_session *session;
+    const wf_golden *golden;
+    const wf_convert_options *options;
+} proof;
+
+/* Runs as far as the bytes go that the model has. */
+static wf_status step(proof *p, wf_error *err) {
+    const wf_convert_options *o = p->options;
+    wf_progress progress;
+    do {
+        WF_TRY(wf_session_step(p->session, 50000000, &progress, err));
+        if (progress == WF_YIELD && o->cancelled != NULL && o->cancelled(o->user)) {
+            return wf_fail(err, WF_E_ABORTED, "convert", -1, "stopped; nothing was written");
         }
-        if (status == WF_OK && o->cancelled != NULL && o->cancelled(o->user)) {
-            status = wf_fail(err, WF_E_ABORTED, "convert", -1, "stopped; nothing was written");
-        }
-    }
-    if (status == WF_OK) {
-        status = wf_golden_outputs(s, out, count, err);
-    }
-    wf_session_free(s);
-    return status;
+    } while (progress == WF_YIELD);
+    return WF_OK;
 }
 
-static wf_status feed_model(void *user, const void *bytes, size_t n, wf_error *err) { return wf_model_feed(user, bytes, n, err); }
+static wf_status feed_proof(void *user, const void *bytes, size_t n, wf_error *err) {
+    proof *p = user;
+    WF_TRY(wf_model_feed(p->model, bytes, n, err));
+    if (p->session == NULL && wf_model_has_header(p->model)) {
+        WF_TRY(wf_golden_start(p->model, p->golden, &p->session, err));
+    }
+    return p->session != NULL ? step(p, err) : WF_OK;
+}
 
+/* *out = all outputs of the golden's input one after the other, in double. */
 static wf_status run_emitted(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_backend backend, bool int8_rows,
                              const wf_golden *g, double **out, uint64_t *count, wf_error *err) {
     wf_options options = wf_options_default();
-    wf_model *model;
+    proof p = {NULL, NULL, g, o};
     uint64_t bytes;
     options.backend = backend;
     options.int8_rows = int8_rows;
+    options.one_run = true;
     options.file_name = o->source_name;
-    WF_TRY(wf_model_open(&options, &model, err));
-    wf_byte_sink sink = {model, feed_model};
+    WF_TRY(wf_model_open(&options, &p.model, err));
+    wf_byte_sink sink = {&p, feed_proof};
     wf_status status = wf_emit(m, o, type, NULL, sink, &bytes, err);
     if (status == WF_OK) {
-        status = wf_model_finish(model, err);
+        status = wf_model_finish(p.model, err);
     }
     if (status == WF_OK) {
-        status = run_golden(model, g, o, out, count, err);
+        status = step(&p, err); /* what waited for the end of the file */
     }
-    wf_model_free(model);
+    if (status == WF_OK) {
+        status = wf_golden_outputs(p.session, out, count, err);
+    }
+    wf_session_free(p.session);
+    wf_model_free(p.model);
     return status;
 }
 

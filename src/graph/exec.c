@@ -24,12 +24,47 @@ static bool weights_are_here(const wf_plan *plan, const wf_node *n) {
     return true;
 }
 
+static bool read_later(const wf_graph *g, uint32_t node, uint32_t weight) {
+    for (uint32_t i = node + 1; i < g->count; i++) {
+        for (int j = 0; j < WF_OP_WEIGHTS; j++) {
+            if (g->nodes[i].w[j] == weight && !g->nodes[i].dead) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Passing weights came after the plan was bound, and go when no later node reads them. */
+static void bind_passing(wf_plan *plan, uint32_t i) {
+    const wf_node *n = &plan->graph.nodes[i];
+    for (int j = 0; j < WF_OP_WEIGHTS; j++) {
+        plan->calls[i].w[j].data = n->w[j] != WF_NONE ? plan->graph.weights->entries[n->w[j]].view.data : NULL;
+    }
+}
+
+static void drop_passed(wf_plan *plan, uint32_t i) {
+    const wf_node *n = &plan->graph.nodes[i];
+    for (int j = 0; j < WF_OP_WEIGHTS; j++) {
+        if (n->w[j] != WF_NONE && !read_later(&plan->graph, i, n->w[j])) {
+            wf_weights_drop(plan->graph.weights, n->w[j]);
+        }
+    }
+}
+
 static void run_node(wf_exec *e, uint32_t i) {
     wf_plan *plan = e->plan;
+    bool passing = plan->graph.weights->passing;
+    if (passing) {
+        bind_passing(plan, i);
+    }
     job j = {&plan->calls[i], wf_plan_impl(plan, plan->graph.nodes[i].op), 0, plan->memory + plan->activation_bytes,
              plan->scratch_bytes};
     for (j.phase = 0; j.phase < j.impl->phases; j.phase++) {
         wf_pool_run(e->pool, j.impl->tiles(j.call, j.phase), run_tile, &j);
+    }
+    if (passing) {
+        drop_passed(plan, i);
     }
 }
 

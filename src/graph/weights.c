@@ -141,15 +141,26 @@ uint64_t wf_weights_bytes(const wf_weights *t) {
     return sum;
 }
 
+static wf_status hold(wf_weight_entry *e, wf_error *err) {
+    WF_TRY(wf_alloc_array(&e->memory, e->bytes, 1, e->name, err));
+    e->view.data = e->memory;
+    return WF_OK;
+}
+
 wf_status wf_weights_reserve(wf_weights *t, wf_error *err) {
-    for (uint32_t i = 0; i < t->count; i++) {
-        wf_weight_entry *e = &t->entries[i];
-        if (e->memory == NULL) {
-            WF_TRY(wf_alloc_array(&e->memory, e->bytes, 1, e->name, err));
-            e->view.data = e->memory;
+    for (uint32_t i = 0; i < t->count && !t->passing; i++) {
+        if (t->entries[i].memory == NULL) {
+            WF_TRY(hold(&t->entries[i], err));
         }
     }
     return WF_OK;
+}
+
+void wf_weights_drop(wf_weights *t, uint32_t id) {
+    wf_weight_entry *e = &t->entries[id];
+    wf_free(e->memory);
+    e->view.data = e->memory = NULL;
+    e->resident = false;
 }
 
 /* Stored row → real[k], zero lanes are there already (the memory starts zeroed). */
@@ -180,6 +191,9 @@ wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void
     const uint8_t *src = stored;
     if (first != e->rows_done || rows > v->n - first) {
         return wf_fail(err, WF_E_STATE, e->name, -1, "rows of tensor \"%s\" arrived out of order", e->name);
+    }
+    if (e->memory == NULL) {
+        WF_TRY(hold(e, err));
     }
     if (v->pack == WF_PACK_PANELS) {
         const wf_codec *codec = codec_of(t, e);

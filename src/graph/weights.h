@@ -38,6 +38,7 @@ typedef bool (*wf_stored_find)(void *user, const char *name, wf_stored *out);
 typedef struct wf_weights {
     wf_arena *arena;
     wf_backend backend;
+    bool passing;   /* a weight's memory comes with its first row and goes with its last reader (wf_options.one_run) */
     bool int8_rows; /* Q8_0 matrices are multiplied with int8 rows (SIMD and scalar backends) */
     wf_stored_find find;
     void *find_user;
@@ -57,10 +58,12 @@ wf_status wf_weights_use(wf_weights *t, const char *name, wf_role role, uint32_t
 bool wf_weights_has(const wf_weights *t, const char *name);
 /* Bytes that all registered weights will occupy. */
 uint64_t wf_weights_bytes(const wf_weights *t);
-/* Takes the memory for all registered weights. */
+/* Takes the memory for all registered weights; of passing ones none yet. */
 wf_status wf_weights_reserve(wf_weights *t, wf_error *err);
 /* `rows` complete stored rows, starting at stored row `first` (a multiple of WF_PANEL for matrices; `rows` too, except at the end). */
 wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void *stored, uint64_t rows, wf_error *err);
+/* Gives a weight's memory back: no node can read it again. */
+void wf_weights_drop(wf_weights *t, uint32_t id);
 /* The bytes of a weight are verified: it is trusted if all its rows are packed. Returns whether it is. */
 bool wf_weights_admit(wf_weights *t, uint32_t id);
 /* Whether every registered weight is trusted. */

@@ -5,8 +5,7 @@
 #include "runtime/model.h"
 
 wf_options wf_options_default(void) {
-    wf_options o = {WF_BACKEND_SIMD, 1, true, NULL, 0, NULL, false};
-    return o;
+    return (wf_options){.backend = WF_BACKEND_SIMD, .threads = 1, .int8_rows = true};
 }
 
 wf_status wf_model_open(const wf_options *options, wf_model **out, wf_error *err) {
@@ -21,6 +20,7 @@ wf_status wf_model_open(const wf_options *options, wf_model **out, wf_error *err
     wf_arena_init(&m->arena);
     wf_error_clear(&m->error);
     wf_weights_init(&m->weights, &m->arena, options->backend);
+    m->weights.passing = options->one_run;
     m->weights.int8_rows = options->int8_rows && options->backend != WF_BACKEND_F64;
     m->weights.file = m->file_name;
     wf_status status = wf_files_open(m, options->integrity, options->file_bytes, err);

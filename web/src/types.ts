@@ -298,7 +298,7 @@ export interface ConvertProgress {
   /**
    * "measuring": the source and the result are run and compared; "hashing" and "writing" the file.
    */
-  phase: "start" | "measuring" | "running" | "hashing" | "writing" | "ready";
+  phase: "start" | "measuring" | "hashing" | "writing" | "ready";
   /** Of all of it, 0 to 1. */
   fraction: number;
 }

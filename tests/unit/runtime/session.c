@@ -239,6 +239,60 @@ WF_TEST(every_failed_allocation_is_survived) {
     free(f.bytes);
 }
 
+/* One run during the load: the same bits, with memory for some of the weights only. */
+WF_TEST(one_run_drops_what_it_has_used) {
+    static const wf_backend backends[] = {WF_BACKEND_SIMD, WF_BACKEND_SCALAR, WF_BACKEND_SIMD};
+    for (int i = 0; i < 3; i++) {
+        bool int8_rows = i == 2;
+        tiny_file f = tiny_make(int8_rows ? WF_Q8_0 : WF_F32);
+        wf_options o = wf_options_default();
+        wf_model *m = NULL;
+        wf_session *s = NULL;
+        wf_error err;
+        wf_progress p = WF_NEED_BYTES;
+        float whole[10], passing[10];
+        uint64_t peak = 0, before = wf_alloc_get_stats().live_bytes;
+        run_once(&f, backends[i], 1, int8_rows, 1, 32, 32, whole);
+        wf_error_clear(&err);
+        o.backend = backends[i];
+        o.int8_rows = int8_rows;
+        o.one_run = true;
+        CHECK_OK(wf_model_open(&o, &m, &err), err);
+        uint64_t planned = 0, held = 0;
+        for (size_t at = 0; at < f.size && err.code == WF_OK; at += 100) {
+            CHECK_OK(wf_model_feed(m, f.bytes + at, f.size - at < 100 ? f.size - at : 100, &err), err);
+            if (s == NULL && wf_model_has_header(m)) {
+                wf_model_info info;
+                CHECK(wf_model_get_info(m, &info) == WF_OK, "no info");
+                planned = info.weight_bytes;
+                CHECK_OK(wf_session_create(m, NULL, 0, &s, &err), err);
+                CHECK_OK(wf_session_prepare(s, 1, 32, 32, &err), err);
+                wf_test_seed(3);
+                wf_test_fill(wf_session_input(s), wf_session_input_elements(s), -2, 2);
+                held = wf_alloc_get_stats().live_bytes;
+            }
+            if (s != NULL) {
+                CHECK_OK(wf_session_step(s, 0, &p, &err), err);
+                uint64_t live = wf_alloc_get_stats().live_bytes;
+                peak = live > held && live - held > peak ? live - held : peak;
+            }
+        }
+        CHECK_OK(wf_model_finish(m, &err), err);
+        CHECK_OK(wf_session_step(s, 0, &p, &err), err);
+        CHECK(p == WF_DONE, "progress %d", (int)p);
+        CHECK_OK(wf_session_read_f32(s, 0, passing, &err), err);
+        CHECK(memcmp(whole, passing, sizeof whole) == 0, "case %d: other bits than the whole model's", i);
+        CHECK(peak > 0 && peak < planned * 3 / 5, "case %d: %llu bytes of %llu at once", i, (unsigned long long)peak,
+              (unsigned long long)planned);
+        CHECK_OK(wf_session_start(s, &err), err);
+        CHECK(wf_session_step(s, 0, &p, &err) == WF_E_TRUNCATED, "a second run: %s", err.text);
+        wf_session_free(s);
+        wf_model_free(m);
+        CHECK(wf_alloc_get_stats().live_bytes == before, "memory leaks");
+        free(f.bytes);
+    }
+}
+
 int main(void) {
     RUN(fast_equals_scalar);
     RUN(int8_rows_stay_near_float);
@@ -248,6 +302,7 @@ int main(void) {
     RUN(streamed_equals_loaded_and_waits_for_bytes);
     RUN(taps_are_a_barrier_and_read_in_source_order);
     RUN(bad_use_and_bad_files_get_sentences);
+    RUN(one_run_drops_what_it_has_used);
     RUN(every_failed_allocation_is_survived);
     return wf_test_done();
 }
