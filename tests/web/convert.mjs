@@ -1,8 +1,9 @@
 // The converter of the package in Node: the bytes that the command line writes under WASI, from every kind of source; what is
 // wrong gets a sentence, and nothing is left behind, however it ends.
 import { createServer } from "node:http";
-import { mkdirSync, openAsBlob, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, openAsBlob, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { writePoolFormer } from "../cli/lib.mjs";
 import { must, readTensors, wasi, writeTensors } from "../golden/lib.mjs";
 import { attempt, check, dist, errorOf, finish, root, workFolder } from "./lib/web.mjs";
 
@@ -146,6 +147,18 @@ await attempt("what comes of it", async () => {
   await result.free();
   const freed = await errorOf(load(result));
   check("after free it says so", freed.code === "STATE" && /was freed/.test(freed.message), freed.message);
+});
+
+await attempt("memory", async () => {
+  const source = join(folder, "large.safetensors");
+  writePoolFormer(source, { layers: [2, 2, 6, 2], dims: [64, 128, 320, 512], classes: 1000 });
+  const { size } = statSync(source);
+  const result = await convert(source, { type: "q8_0", maxLoss: 1 });
+  const { memory } = result.report;
+  check("the converter's memory is less than half of the checkpoint", memory < size / 2, `${memory} of ${size}`);
+  console.log(`  memory ${(memory / 1e6).toFixed(1)} MB, checkpoint ${(size / 1e6).toFixed(1)} MB`);
+  await result.free();
+  rmSync(source);
 });
 
 await attempt("refusals", async () => {

@@ -20,11 +20,8 @@ declare class FileReaderSync {
   readAsArrayBuffer(blob: Blob): ArrayBuffer;
 }
 
-/** Frees the bytes now: a collector sees a small object and waits while megabytes pile up. */
-function drop(buffer: ArrayBuffer): void {
-  (buffer as { transfer?: (bytes: number) => ArrayBuffer }).transfer?.(0);
-}
-
+/* The pieces are left to the collector. Freed at once (transfer(0)) they are no reason for it to run, and what Chromium
+   keeps of each read piles up: 1.4 GB for a checkpoint of 300 MB, against 60 MB. */
 function ofBlob(name: string, blob: Blob): Input {
   const reader = new FileReaderSync();
   return {
@@ -36,7 +33,6 @@ function ofBlob(name: string, blob: Blob): Input {
         throw new Error(`it has become shorter, ${into.length} bytes are not there`);
       }
       into.set(new Uint8Array(piece));
-      drop(piece);
     },
     close: () => undefined,
   };
