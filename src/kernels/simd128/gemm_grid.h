@@ -15,9 +15,13 @@ typedef struct wf_gemm_grid {
 } wf_gemm_grid;
 
 /* min_columns: below this a column block is not worth repeating the preparation of its rows
-   (patches, int8 rows). */
+   (int8 rows). A few row blocks become a multiple of four: 25 would leave one of two threads idle
+   for a 25th of the time. */
 static inline wf_gemm_grid wf_gemm_grid_make(uint32_t rows, uint32_t n, uint32_t min_columns) {
     wf_gemm_grid g = {rows, (n + WF_PANEL - 1) / WF_PANEL, (rows + WF_GRID_ROWS - 1) / WF_GRID_ROWS, 1};
+    if (g.row_blocks > 4) {
+        g.row_blocks = wf_round_up(g.row_blocks, 4);
+    }
     if (g.row_blocks < WF_GRID_TILES) {
         uint32_t wanted = (WF_GRID_TILES + g.row_blocks - 1) / g.row_blocks;
         uint32_t possible = g.panels * WF_PANEL / min_columns;
@@ -28,6 +32,13 @@ static inline wf_gemm_grid wf_gemm_grid_make(uint32_t rows, uint32_t n, uint32_t
         g.row_blocks = wanted > g.row_blocks ? wanted : g.row_blocks;
     }
     return g;
+}
+
+/* Rows alone are cut, into blocks of at least FEW_ROWS where that still gives TILES of them. */
+static inline wf_gemm_grid wf_gemm_grid_rows(uint32_t rows, uint32_t n) {
+    uint32_t most = rows / WF_GRID_TILES;
+    most = most < WF_GRID_FEW_ROWS ? WF_GRID_FEW_ROWS : most > WF_GRID_ROWS ? WF_GRID_ROWS : most;
+    return (wf_gemm_grid){rows, (n + WF_PANEL - 1) / WF_PANEL, wf_round_up((rows + most - 1) / most, 4), 1};
 }
 
 static inline uint32_t wf_gemm_grid_tiles(const wf_gemm_grid *g) { return g->row_blocks * g->column_blocks; }

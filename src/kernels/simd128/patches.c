@@ -15,10 +15,14 @@ typedef struct cell {
     int64_t y, x;
 } cell;
 
-/* Copies up to three floats more than asked: the slack of wf_patches_floats. */
+/* Writes nothing behind its end: the next patch may be another thread's, and there already. */
 WF_INLINE void copy(float *to, const float *from, size_t count) {
-    for (size_t i = 0; i < count; i += 4) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
         wasm_v128_store(to + i, wasm_v128_load(from + i));
+    }
+    for (; i < count; i++) {
+        to[i] = from[i];
     }
 }
 
@@ -31,8 +35,7 @@ static void inside(int64_t x, uint32_t kernel_w, uint32_t w, uint32_t *begin, ui
     *begin = first > *end ? *end : (uint32_t)first;
 }
 
-/* Channels last: the cells of a line follow each other, without gaps when c is a multiple of 32.
-   Reading past c is safe: lanes up to the stride are there, and zero. */
+/* Channels last: the cells of a line follow each other, without gaps when c is a multiple of 32. */
 static void rows_patch(const wf_view *in, const wf_op_params *p, cell at, float *out) {
     const wf_shape *s = &in->shape;
     const uint32_t c = s->c, stride = wf_shape_stride(s);
@@ -101,7 +104,7 @@ static void picture_patch(const wf_view *in, const wf_op_params *p, cell at, flo
     }
 }
 
-size_t wf_patches_floats(uint32_t rows, uint32_t k) { return (size_t)rows * wf_round_up(k, WF_LANES) + 4; }
+size_t wf_patches_floats(uint32_t rows, uint32_t k) { return (size_t)rows * wf_round_up(k, WF_LANES); }
 
 void wf_patches_gather(const wf_op_call *call, uint32_t row, uint32_t rows, float *out) {
     const wf_op_params *p = call->p;

@@ -5,8 +5,7 @@
 
 #include "kernels/op.h"
 
-/* Floats that `rows` patches of k elements occupy: rows of round_up(k, 32), and slack behind the
-   last. */
+/* Floats that `rows` patches of k elements occupy: rows of round_up(k, 32). */
 size_t wf_patches_floats(uint32_t rows, uint32_t k);
 
 /* out [rows, round_up(k, 32)]: the patches of output cells row, row + 1, … of a conv2d call, in
