@@ -206,7 +206,7 @@ static void print_model(const inspection *x) {
                    (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], (double)p->std[0],
                    (double)p->std[1], (double)p->std[2]);
         if (!p->squash) {
-            wf_out_row("", "crop %.4g of the short side", (double)p->crop_pct);
+            wf_out_row("", "crop %.4g of the short side%s", (double)p->crop_pct, p->round_long ? ", long side rounded" : "");
         }
     }
     wf_text list;

@@ -1,6 +1,6 @@
 /* The three forms of --config: a bare object of constructor arguments, a golden's JSON (its "constructor" and "class" are read),
    and a Hugging Face config.json (it has "model_type"). In the first two an object "wf" may add what a constructor cannot say:
-   {"name", "license", "image_size", "crop_pct", "resample", "mean", "std", "labels"}. */
+   {"name", "license", "image_size", "crop_pct", "resample", "round_long_side", "mean", "std", "labels"}. */
 #include <string.h>
 
 #include "convert/mapping.h"

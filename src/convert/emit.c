@@ -15,11 +15,18 @@ typedef struct stored {
 
 static stored stored_of(const wf_map_row *r, wf_dtype wanted) {
     const uint64_t *d = r->source->dims;
-    stored s = {WF_F32, 1, d[0], 0};
+    uint64_t elements = r->source->elements; /* of all sources of a stack */
+    for (uint32_t i = 0; i < WF_MAP_STACK - 1 && r->more[i] != NULL; i++) {
+        elements += r->more[i]->elements;
+    }
+    stored s = {WF_F32, 1, elements, 0};
     if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
         s.type = wanted;
-        s.rows = d[0];
         s.k = r->source->elements / d[0];
+        s.rows = elements / s.k;
+    } else if (r->kind == WF_MAP_TABLE_ROWS) {
+        s.k = d[r->source->n_dims - 1];
+        s.rows = elements / s.k;
     } else if (r->kind == WF_MAP_TABLE_CHW) {
         s.rows = d[2] * d[3];
         s.k = d[1];
@@ -27,6 +34,22 @@ static stored stored_of(const wf_map_row *r, wf_dtype wanted) {
     uint64_t block = wf_dtype_get(s.type)->block;
     s.stored_k = (s.k + block - 1) / block * block;
     return s;
+}
+
+/* Elements first … first + count − 1 of the sources, one after the other. */
+static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t first, uint64_t count, float *line, wf_error *err) {
+    const wf_source_tensor *t = r->source;
+    for (uint32_t i = 0; count != 0; t = r->more[i++]) {
+        uint64_t here = first < t->elements ? t->elements - first : 0;
+        here = here < count ? here : count;
+        if (here != 0) {
+            WF_TRY(wf_source_read_f32(m->source, t, first, here, line, err));
+            line += here;
+            count -= here;
+        }
+        first = first > t->elements ? first - t->elements : 0;
+    }
+    return WF_OK;
 }
 
 /* Source row `i` → stored order. line and source have k elements. */
@@ -40,7 +63,7 @@ static wf_status read_row(const wf_mapping *m, const wf_map_row *r, const stored
         return WF_OK;
     }
     if (r->kind != WF_MAP_CONV) {
-        return wf_source_read_f32(m->source, r->source, i * s->k, s->k, line, err);
+        return read_stacked(m, r, i * s->k, s->k, line, err);
     }
     WF_TRY(wf_source_read_f32(m->source, r->source, i * s->k, s->k, source, err)); /* [in, kh, kw] */
     uint64_t cells = d[2] * d[3];
@@ -128,6 +151,7 @@ static wf_status add_image(const wf_mapping *m, wf_gguf_writer *w, wf_error *err
     WF_TRY(wf_gguf_add_array(w, "wf.image.std", WF_GGUF_F32, m->image.std, 3, err));
     WF_TRY(wf_gguf_add_f32(w, "wf.image.crop_pct", m->image.crop_pct, err));
     WF_TRY(wf_gguf_add_bool(w, "wf.image.squash", m->image.squash, err));
+    WF_TRY(wf_gguf_add_bool(w, "wf.image.round_long_side", m->image.round_long, err));
     return wf_gguf_add_string(w, "wf.image.resample", names[m->image.resample], err);
 }
 

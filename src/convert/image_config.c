@@ -88,8 +88,19 @@ static void from_preprocessor(wf_mapping *m, const wf_json *pre, bool *size, boo
     *resample = resample_of(wf_json_get(pre, "resample"), p);
 }
 
+wf_image_params wf_map_imagenet(uint32_t size, float crop_pct) {
+    wf_image_params p = {.height = size, .width = size, .crop_pct = crop_pct, .resample = WF_RESAMPLE_BICUBIC,
+                         .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+    return p;
+}
+
 void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct) {
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+    wf_image_params p = wf_map_imagenet(size, crop_pct);
+    wf_map_image(m, &p);
+}
+
+void wf_map_image(wf_mapping *m, const wf_image_params *assumed) {
+    static const char *const resamplings[] = {"nearest", "bilinear", "bicubic"};
     wf_image_params *p = &m->image;
     bool has_size = false, has_crop = false, has_norm = false, has_resample = false;
     double d;
@@ -105,21 +116,29 @@ void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct) {
     has_norm = (three(own(m, "mean"), p->mean) && three(own(m, "std"), p->std)) || has_norm;
     has_resample = resample_of(own(m, "resample"), p) || has_resample;
     if (!has_size) {
-        p->height = p->width = size;
-        wf_map_assume(m, "picture size %u × %u", size, size);
+        p->height = assumed->height;
+        p->width = assumed->width;
+        wf_map_assume(m, "picture size %u × %u", p->height, p->width);
     }
     if (!has_crop) {
-        p->crop_pct = crop_pct;
-        wf_map_assume(m, "crop_pct %g", (double)crop_pct);
+        p->crop_pct = assumed->crop_pct;
+        p->squash = assumed->squash;
+        wf_map_assume(m, "crop_pct %g%s", (double)p->crop_pct, p->squash ? ", both sides scaled to the size" : "");
     }
     if (!has_norm) {
-        memcpy(p->mean, mean, sizeof mean);
-        memcpy(p->std, std, sizeof std);
-        wf_map_assume(m, "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225 (ImageNet)");
+        memcpy(p->mean, assumed->mean, sizeof p->mean);
+        memcpy(p->std, assumed->std, sizeof p->std);
+        wf_map_assume(m, "mean %g, %g, %g and std %g, %g, %g%s", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2],
+                      (double)p->std[0], (double)p->std[1], (double)p->std[2], p->mean[0] == 0.485f ? " (ImageNet)" : "");
     }
     if (!has_resample) {
-        p->resample = WF_RESAMPLE_BICUBIC;
-        wf_map_assume(m, "bicubic resampling");
+        p->resample = assumed->resample;
+        wf_map_assume(m, "%s resampling", resamplings[p->resample]);
+    }
+    const wf_json *round_long = own(m, "round_long_side");
+    p->round_long = round_long != NULL && round_long->kind == WF_JSON_BOOL ? round_long->boolean : assumed->round_long;
+    if (round_long == NULL && p->round_long && !p->squash) {
+        wf_map_assume(m, "the long side of a resized picture is rounded, not cut off");
     }
     if (p->std[0] <= 0 || p->std[1] <= 0 || p->std[2] <= 0) {
         wf_map_fail(m, WF_E_FORMAT, m->config.file, "std has a value that is not above zero");

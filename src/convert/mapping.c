@@ -71,10 +71,12 @@ const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
     return wf_source_find(m->source, source_name);
 }
 
-bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
-    static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]"};
+/* The source tensor, if it is there and has the form of `kind`; NULL without an error when absent and optional. */
+static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf_map_kind kind, bool optional) {
+    static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]",
+                                         "[1, rows, c] or [rows, c]"};
     if (m->status != WF_OK) {
-        return false;
+        return NULL;
     }
     const wf_source_tensor *t = wf_map_find(m, source_name);
     if (t == NULL) {
@@ -82,31 +84,67 @@ bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_
             wf_map_fail(m, WF_E_MISSING, source_name, "the checkpoint has no tensor \"%s\", which a model with its other tensors needs",
                         source_name);
         }
-        return false;
+        return NULL;
     }
     bool flat = t->n_dims == 4 && t->dims[2] == 1 && t->dims[3] == 1;
     bool fits = kind == WF_MAP_VECTOR      ? t->n_dims == 1
                 : kind == WF_MAP_LINEAR    ? t->n_dims == 2 || flat
                 : kind == WF_MAP_CONV      ? t->n_dims == 4
-                                           : t->n_dims == 4 && t->dims[0] == 1;
+                : kind == WF_MAP_TABLE_CHW ? t->n_dims == 4 && t->dims[0] == 1
+                                           : t->n_dims == 2 || (t->n_dims == 3 && t->dims[0] == 1);
     if (!fits || t->elements == 0) {
         wf_map_fail(m, WF_E_SHAPE, source_name, "tensor \"%s\" has %u dimensions where %s was expected", source_name, t->n_dims,
                     wanted[kind]);
-        return false;
+        return NULL;
     }
     if (t->type == WF_I8 || t->type == WF_I16 || t->type == WF_I32 || t->type == WF_I64) {
         wf_map_fail(m, WF_E_UNSUPPORTED, source_name, "tensor \"%s\" holds integers (%s) where weights were expected", source_name,
                     wf_dtype_get(t->type)->name);
-        return false;
+        return NULL;
     }
+    return t;
+}
+
+static bool add_row(wf_mapping *m, const wf_map_row *row) {
     wf_map_row *rows = grow(m, m->rows, m->row_count, &m->row_capacity, sizeof *m->rows);
     if (rows == NULL) {
         return false;
     }
     m->rows = rows;
-    m->rows[m->row_count++] = (wf_map_row){t, name, kind};
-    m->used[t - m->source->tensors] = true;
+    m->rows[m->row_count++] = *row;
+    m->used[row->source - m->source->tensors] = true;
+    for (uint32_t i = 0; i < WF_MAP_STACK - 1 && row->more[i] != NULL; i++) {
+        m->used[row->more[i] - m->source->tensors] = true;
+    }
     return true;
+}
+
+bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
+    const wf_source_tensor *t = expect(m, source_name, kind, optional);
+    wf_map_row row = {t, {NULL}, name, kind};
+    return t != NULL && add_row(m, &row);
+}
+
+bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind) {
+    wf_map_row row = {NULL, {NULL}, name, kind};
+    for (uint32_t i = 0; i < count; i++) {
+        const wf_source_tensor *t = expect(m, source_names[i], kind, false);
+        if (t == NULL) {
+            return false;
+        }
+        if (i == 0) {
+            row.source = t;
+            continue;
+        }
+        uint32_t last = kind == WF_MAP_LINEAR ? 1 : t->n_dims - 1;
+        if (kind != WF_MAP_VECTOR && t->dims[last] != row.source->dims[kind == WF_MAP_LINEAR ? 1 : row.source->n_dims - 1]) {
+            wf_map_fail(m, WF_E_SHAPE, source_names[i], "tensor \"%s\" has rows of another length than \"%s\", with which it belongs together",
+                        source_names[i], source_names[0]);
+            return false;
+        }
+        row.more[i - 1] = t;
+    }
+    return add_row(m, &row);
 }
 
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional) {

@@ -14,11 +14,15 @@ typedef enum wf_map_kind {
     WF_MAP_VECTOR,   /* [k], or [k, 1, 1]: stays F32 */
     WF_MAP_LINEAR,   /* [out, in] or [out, in, 1, 1] */
     WF_MAP_CONV,     /* [out, in, kh, kw] → [out, (kh, kw, in)] */
-    WF_MAP_TABLE_CHW /* [1, c, h, w] → [h·w, c]: stays F32 */
+    WF_MAP_TABLE_CHW, /* [1, c, h, w] → [h·w, c]: stays F32 */
+    WF_MAP_TABLE_ROWS /* [1, rows, c] or [rows, c]: stays F32 */
 } wf_map_kind;
 
+enum { WF_MAP_STACK = 4 };
+
+/* A stored tensor. Several sources of the same row length are stacked (q, k and v of libraries that keep them apart). */
 typedef struct wf_map_row {
-    const wf_source_tensor *source;
+    const wf_source_tensor *source, *more[WF_MAP_STACK - 1]; /* more: NULL where there are fewer */
     const char *name;
     wf_map_kind kind;
 } wf_map_row;
@@ -63,6 +67,7 @@ typedef struct wf_mapping {
 /* Tries to recognise and map; *known = false (and WF_OK) when the keys are not this family's. */
 typedef wf_status (*wf_map_function)(wf_mapping *m, bool *known);
 wf_status wf_map_poolformer(wf_mapping *m, bool *known);
+wf_status wf_map_vit(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
 const char *wf_map_format(wf_mapping *m, const char *format, ...)
@@ -85,6 +90,8 @@ void wf_map_assume(wf_mapping *m, const char *format, ...)
 const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name);
 /* source tensor → stored tensor; an absent source is an error unless optional (then false comes back). */
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional);
+/* The sources, one below the other → one stored tensor: matrices and tables of equal row length, or vectors end to end. */
+bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind);
 /* NAME.weight and NAME.bias. */
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional);
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order);
@@ -94,8 +101,11 @@ bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
 
 /* config.c: parses the texts of the options. */
 wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o);
-/* image_config.c: size, crop, mean, std and labels from HF's files, from the object "wf", or assumed and said so. */
+/* image_config.c: size, crop, mean, std and labels from HF's files, from the object "wf", or assumed (`assumed`) and said so. */
+void wf_map_image(wf_mapping *m, const wf_image_params *assumed);
+/* The same with ImageNet's mean and std, a square and bicubic resampling assumed. */
 void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct);
+wf_image_params wf_map_imagenet(uint32_t size, float crop_pct);
 void wf_map_labels(wf_mapping *m);
 
 /* emit.c: writes the whole file; golden may be NULL. */

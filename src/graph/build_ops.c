@@ -106,7 +106,54 @@ wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name) {
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name) {
+wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t count) {
     wf_node n = node_of(WF_OP_SEGMENT_MEAN, x);
+    n.p.first = first;
+    n.p.count = count;
+    return wf_graph_add(g, name, &n);
+}
+
+static uint32_t take_table(wf_graph *g, const char *name, uint32_t rows, uint32_t c) {
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    uint32_t table = wf_graph_table(g, "weight", rows, c);
+    wf_graph_leave(g, mark);
+    return table;
+}
+
+wf_id wf_node_position(wf_graph *g, wf_id x, const char *name, const wf_position *p) {
+    uint32_t table = take_table(g, name, p->first + p->grid_h * p->grid_w, wf_graph_shape(g, x)->c);
+    if (p->grid_h == p->map_h && p->grid_w == p->map_w) {
+        return wf_node_add_table(g, x, name, table);
+    }
+    wf_node n = node_of(WF_OP_POSITION, x);
+    n.w[0] = table;
+    n.p.first = p->first;
+    n.p.grid_h = p->grid_h;
+    n.p.grid_w = p->grid_w;
+    n.p.map_h = p->map_h;
+    n.p.map_w = p->map_w;
+    n.p.resample = p->resample;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_prefix(wf_graph *g, wf_id x, const char *name, uint32_t rows) {
+    wf_node n = node_of(WF_OP_PREFIX, x);
+    n.w[0] = take_table(g, name, rows, wf_graph_shape(g, x)->c);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_head_norm(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t heads, uint32_t head_dim, float eps) {
+    wf_node n = node_of(WF_OP_HEAD_NORM, x);
+    n.p.first = first;
+    n.p.heads = heads;
+    n.p.head_dim = head_dim;
+    n.p.eps = eps;
+    take_affine(g, &n, name, head_dim);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_average(wf_graph *g, wf_id a, wf_id b, const char *name) {
+    wf_node n = node_of(WF_OP_AVERAGE, a);
+    n.in[1] = b;
     return wf_graph_add(g, name, &n);
 }

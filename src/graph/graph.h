@@ -110,7 +110,19 @@ wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint3
 wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale);
 wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name);
-wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name);
+/* Rows first … first + count − 1 of each segment; count = 0: to its end. */
+wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t count);
+/* A table of `first` rows and a grid, NAME.weight, added to every segment; the grid is resampled when the map is another one. */
+typedef struct wf_position {
+    uint32_t first, grid_h, grid_w, map_h, map_w;
+    wf_position_resample resample;
+} wf_position;
+wf_id wf_node_position(wf_graph *g, wf_id x, const char *name, const wf_position *position);
+/* `rows` rows of NAME.weight in front of every segment. */
+wf_id wf_node_prefix(wf_graph *g, wf_id x, const char *name, uint32_t rows);
+/* Heads first … first + heads − 1 of [q | k | v] rows. */
+wf_id wf_node_head_norm(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t heads, uint32_t head_dim, float eps);
+wf_id wf_node_average(wf_graph *g, wf_id a, wf_id b, const char *name);
 
 /* ---- passes: rewrite the node list; exact up to rounding, and stop at kept nodes ---- */
 /* linear/conv2d → GELU and → residual become the epilogue of the product. */

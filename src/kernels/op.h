@@ -60,18 +60,26 @@ typedef struct wf_weight {
     uint32_t n, k;
 } wf_weight;
 
+/* How a position table follows another picture size (resample_axis.h). */
+typedef enum wf_position_resample { WF_POSITION_BICUBIC, WF_POSITION_BICUBIC_ANTIALIAS, WF_POSITION_BILINEAR } wf_position_resample;
+
 typedef enum wf_act { WF_ACT_NONE, WF_ACT_GELU_ERF } wf_act;
 
 /* One struct for the parameters of all ops: small, copied into the plan as u32 words for other executors. */
 typedef struct wf_op_params {
     uint32_t act;                  /* wf_act: linear, conv2d */
-    float eps;                     /* group_norm, layer_norm */
+    float eps;                     /* group_norm, layer_norm, head_norm */
     uint32_t kernel_h, kernel_w;   /* conv2d, pool2d */
     uint32_t stride_h, stride_w;   /* conv2d */
     uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */
     uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */
-    uint32_t heads, head_dim;      /* attention */
+    uint32_t heads, head_dim;      /* attention, head_norm */
     float scale;                   /* attention: on the scores */
+    uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
+                                      head_norm: first head; position: rows in front of the grid */
+    uint32_t grid_h, grid_w;       /* position: of the table */
+    uint32_t map_h, map_w;         /* position: of the picture's map */
+    uint32_t resample;             /* position: wf_position_resample */
     uint32_t int8_rows;            /* linear, conv2d: 1 = quantize each input row to int8 and use integer dots (Q8_0) */
 } wf_op_params;
 

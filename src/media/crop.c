@@ -81,8 +81,10 @@ wf_status wf_crop_plan_make(const wf_image_params *p, uint32_t w, uint32_t h, wf
     }
     if (target_w == target_h) {
         /* The product stays below 2^53 and the quotient is at least 1 / 65535 away from a wrong integer. */
-        resized_w = w <= h ? target_w : floor(target_w * (double)w / (double)h);
-        resized_h = w <= h ? floor(target_h * (double)h / (double)w) : target_h;
+        double longer = w <= h ? target_h * (double)h / (double)w : target_w * (double)w / (double)h;
+        longer = p->round_long ? round_half_even(longer) : floor(longer);
+        resized_w = w <= h ? target_w : longer;
+        resized_h = w <= h ? longer : target_h;
     } else {
         double ratio_w = (double)w / target_w, ratio_h = (double)h / target_h;
         double ratio = ratio_w < ratio_h ? ratio_w : ratio_h;

@@ -15,6 +15,7 @@ typedef struct wf_image_params {
     float crop_pct;          /* resize target: short side = floor(size / crop_pct) (CONTRACT "Pictures") */
     enum { WF_RESAMPLE_NEAREST, WF_RESAMPLE_BILINEAR, WF_RESAMPLE_BICUBIC } resample;
     bool squash;             /* resize straight to width × height, no crop, crop_pct unused (some HF processors) */
+    bool round_long;         /* the long side is rounded; torchvision cuts it off (false) */
     float mean[3], std[3];   /* of values in 0..1; output = (v / 255 − mean) / std */
 } wf_image_params;
 

@@ -77,7 +77,8 @@ static wf_status reserve(wf_resizer *r, wf_error *err) {
 
 static bool same_geometry(const wf_resizer *r, const wf_image_params *p, uint32_t w, uint32_t h) {
     return r->source_w == w && r->source_h == h && r->params.width == p->width && r->params.height == p->height &&
-           r->params.crop_pct == p->crop_pct && r->params.resample == p->resample && r->params.squash == p->squash;
+           r->params.crop_pct == p->crop_pct && r->params.resample == p->resample && r->params.squash == p->squash &&
+           r->params.round_long == p->round_long;
 }
 
 wf_status wf_resizer_begin(wf_resizer *r, const wf_image_params *p, uint32_t src_w, uint32_t src_h, wf_error *err) {

@@ -44,6 +44,8 @@ typedef struct wf_mixer {
     uint32_t pool_size; /* pool: odd window */
     uint32_t heads, head_dim; /* attention: heads × head_dim need not equal the width */
     bool qkv_bias;
+    bool qk_norm;    /* attention: a layer norm over each head of q and of k, shared by the heads */
+    float qk_eps;
 } wf_mixer;
 
 /* One row of the layer table: everything that may differ from block to block. */
@@ -73,14 +75,27 @@ wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block);
 wf_id wf_stem_conv(wf_graph *g, wf_id x, const char *name, const wf_conv *conv);
 wf_id wf_stem_position(wf_graph *g, wf_id x, uint32_t grid_h, uint32_t grid_w);
 
+/* Tokens of an isotropic model: class and register tokens in front of the map, and learned positions. */
+typedef enum wf_position_kind { WF_POSITION_NONE, WF_POSITION_ALL, WF_POSITION_GRID } wf_position_kind;
+typedef struct wf_tokens {
+    uint32_t prefix; /* rows in front */
+    wf_position_kind position; /* of all rows, or of the map's alone (added before the prefix) */
+    uint32_t grid_h, grid_w;
+    wf_position_resample resample;
+} wf_tokens;
+/* map [n, h, w, c] → rows; the result is called "tokens". */
+wf_id wf_stem_tokens(wf_graph *g, wf_id x, const wf_tokens *tokens);
+
 /* Heads: map → [n, classes]; classes = 0 leaves the pooled features. Output "output" is declared. */
 typedef struct wf_head {
     wf_head_kind kind;
     wf_norm_slot norm;
     uint32_t classes;
+    uint32_t first, count; /* the rows that are pooled: first … first + count − 1, count 0 = to the end */
 } wf_head;
 void wf_head_build(wf_graph *g, wf_id x, const wf_head *head);
 wf_id wf_head_norm_pool(wf_graph *g, wf_id x, const wf_head *head);
 wf_id wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head);
+wf_id wf_head_distilled(wf_graph *g, wf_id x, const wf_head *head);
 
 #endif

@@ -82,6 +82,7 @@ static wf_status read_image(wf_model *m, wf_error *err) {
     }
     ok = ok && crop > 0 && crop <= 1 && m->input.channels == 3;
     wf_gguf_get_bool(g, "wf.image.squash", &p->squash);
+    wf_gguf_get_bool(g, "wf.image.round_long_side", &p->round_long);
     p->crop_pct = (float)crop;
     p->resample = !ok                                     ? WF_RESAMPLE_NEAREST
                   : strcmp(resample, "bicubic") == 0      ? WF_RESAMPLE_BICUBIC

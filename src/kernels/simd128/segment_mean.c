@@ -13,9 +13,10 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *s = &call->in[0].shape;
-    uint32_t stride = wf_shape_stride(s), rows = s->h * s->w, groups = stride / CHANNELS;
+    uint32_t stride = wf_shape_stride(s), all = s->h * s->w, groups = stride / CHANNELS;
     uint32_t segment = tile / groups, channel = tile % groups * CHANNELS;
-    const float *x = wf_row_f32(&call->in[0], segment * rows) + channel;
+    uint32_t rows = call->p->count != 0 ? call->p->count : all - call->p->first;
+    const float *x = wf_row_f32(&call->in[0], segment * all + call->p->first) + channel;
     v128_t total[VECTORS];
     WF_UNROLL
     for (int v = 0; v < VECTORS; v++) {

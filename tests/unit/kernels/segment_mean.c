@@ -36,8 +36,37 @@ WF_TEST(large_maps_keep_their_digits) {
     }
 }
 
+/* The mean of some rows, and one row alone exactly. */
+WF_TEST(rows_can_be_left_out) {
+    kc_spec s = {.op = WF_OP_SEGMENT_MEAN, .p = {.first = 2, .count = 0}, .in = {{2, 7, 1, 35, WF_LAYOUT_ROWS}}};
+    const uint32_t counts[] = {0, 1, 3};
+    for (int i = 0; i < 3; i++) {
+        s.p.count = counts[i];
+        uint32_t rows = counts[i] != 0 ? counts[i] : 5;
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            return;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+            for (size_t j = 0; j < 2 * 35; j++) {
+                double sum = 0;
+                for (size_t r = 0; r < rows; r++) {
+                    sum += kc_get(c.call[form].in[0].data, (kc_form)form, (j / 35 * 7 + 2 + r) * 64 + j % 35);
+                }
+                CHECK_NEAR(kc_get(c.call[form].out.data, (kc_form)form, j / 35 * 64 + j % 35), sum / rows, rows == 1 ? 0 : 2e-7);
+            }
+        }
+        kc_check_segment(&c, 1);
+        kc_free(&c);
+    }
+    s.p.count = 6;
+    kc_expect_refusal(&s, WF_E_SHAPE, "segment_mean \"a.b\": rows 2 to 8 of a segment of 7");
+}
+
 int main(void) {
     RUN(segment_mean_by_hand);
     RUN(large_maps_keep_their_digits);
+    RUN(rows_can_be_left_out);
     return wf_test_done();
 }

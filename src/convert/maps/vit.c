@@ -1,0 +1,436 @@
+/* ViT and DeiT checkpoints of two libraries → architecture vit (models/vit.c).
+
+     timm   patch_embed.proj, cls_token, dist_token, reg_token, pos_embed, blocks.N.{norm1, attn.{qkv, q_norm, k_norm, proj}, ls1.gamma,
+            norm2, mlp.{fc1, fc2}, ls2.gamma}, norm or fc_norm, head, head_dist
+     HF     {vit,deit}.embeddings.{patch_embeddings.projection, cls_token, distillation_token, position_embeddings},
+            .encoder.layer.N.{layernorm_before, attention.attention.{query,key,value}, attention.output.dense, layernorm_after,
+            intermediate.dense, output.dense}, .layernorm, classifier (or cls_classifier and distillation_classifier)
+
+   What tensors cannot tell: the number of heads (64 wide in every published model, so assumed), and which mean and std a picture
+   wants (DeiT: ImageNet's; the others 0.5).
+   Sources: timm models/vision_transformer.py and deit.py, transformers models/vit and models/deit. */
+#include <string.h>
+
+#include "convert/mapping.h"
+
+enum { MAX_BLOCKS = 96 };
+
+typedef struct details {
+    bool hf;
+    const char *root; /* HF: "vit.", "deit." or "" */
+    uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
+    bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
+    const char *position; /* "all", "grid", "none" */
+    float eps;
+} details;
+
+static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
+    return wf_map_find(m, wf_map_format(m, "%s%s", prefix, suffix)) != NULL;
+}
+
+static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
+    return d->hf ? wf_map_format(m, "%sencoder.layer.%u", d->root, b) : wf_map_format(m, "blocks.%u", b);
+}
+
+static bool recognise(wf_mapping *m, details *d) {
+    static const char *const roots[] = {"vit.", "deit.", ""};
+    if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.norm1", ".weight") &&
+        has(m, "blocks.0.mlp.fc1", ".weight") && !has(m, "blocks.0.attn", ".dwc.weight")) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
+        if (has(m, roots[i], "embeddings.patch_embeddings.projection.weight") &&
+            has(m, roots[i], "encoder.layer.0.attention.attention.query.weight") &&
+            has(m, roots[i], "encoder.layer.0.layernorm_before.weight")) {
+            d->hf = true;
+            d->root = roots[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- structure ---- */
+
+static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) {
+    const wf_source_tensor *t = wf_map_find(m, name);
+    if (t == NULL || t->n_dims != n_dims || t->elements == 0) {
+        wf_map_fail(m, t == NULL ? WF_E_MISSING : WF_E_SHAPE, name, t == NULL ? "the checkpoint has no tensor \"%s\", which a ViT needs"
+                    : "tensor \"%s\" of this ViT does not have %u dimensions", name, n_dims);
+        return NULL;
+    }
+    return t;
+}
+
+static const char *patch_name(wf_mapping *m, const details *d) {
+    return d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings.projection", d->root) : "patch_embed.proj";
+}
+
+static uint32_t token_rows(wf_mapping *m, const char *name) {
+    const wf_source_tensor *t = wf_map_find(m, name);
+    return t == NULL ? 0 : t->n_dims == 3 ? (uint32_t)t->dims[1] : 1;
+}
+
+/* The names of the tokens in front of the patches, in order. */
+static uint32_t prefix_names(wf_mapping *m, const details *d, const char *names[3]) {
+    static const char *const timm[] = {"cls_token", "dist_token", "reg_token"};
+    uint32_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        const char *name = !d->hf ? timm[i]
+                           : i == 0 ? wf_map_format(m, "%sembeddings.cls_token", d->root)
+                           : i == 1 ? wf_map_format(m, "%sembeddings.distillation_token", d->root)
+                                    : "";
+        if (*name != '\0' && wf_map_find(m, name) != NULL) {
+            names[count++] = name;
+        }
+    }
+    return count;
+}
+
+static uint32_t square_root(uint64_t n) {
+    uint64_t r = 0;
+    while ((r + 1) * (r + 1) <= n && r < 4096) {
+        r++;
+    }
+    return r * r == n ? (uint32_t)r : 0;
+}
+
+static bool pair_arg(const wf_mapping *m, const char *key, uint32_t out[2]) {
+    const wf_json *v = wf_json_get(m->config.args, key);
+    bool list = v != NULL && v->kind == WF_JSON_ARRAY && v->count == 2;
+    for (size_t i = 0; i < 2; i++) {
+        unsigned long long u;
+        const wf_json *item = list ? wf_json_at(v, i) : v;
+        if (item == NULL || !wf_json_to_u64(item, &u) || u == 0 || u > 1 << 15) {
+            return false;
+        }
+        out[i] = (uint32_t)u;
+    }
+    return true;
+}
+
+static void read_position(wf_mapping *m, details *d) {
+    const char *name = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
+    uint32_t size[2] = {0, 0};
+    bool told = pair_arg(m, d->hf ? "image_size" : "img_size", size);
+    d->position = "none";
+    if (told && (size[0] % d->patch != 0 || size[1] % d->patch != 0)) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches", m->config.file,
+                    size[0], size[1], d->patch, d->patch);
+        return;
+    }
+    d->grid_h = told ? size[0] / d->patch : 224 / d->patch;
+    d->grid_w = told ? size[1] / d->patch : 224 / d->patch;
+    if (wf_map_find(m, name) == NULL) {
+        return;
+    }
+    const wf_source_tensor *t = need(m, name, 3);
+    uint64_t rows = t != NULL ? t->dims[1] : 0;
+    bool patches_only = wf_map_arg_bool(m, "no_embed_class", rows < d->prefix || square_root(rows - d->prefix) == 0);
+    uint64_t cells = patches_only ? rows : rows - d->prefix;
+    d->position = patches_only ? "grid" : "all";
+    if (!told) {
+        d->grid_h = d->grid_w = square_root(cells);
+    }
+    if ((uint64_t)d->grid_h * d->grid_w != cells || cells == 0) {
+        wf_map_fail(m, WF_E_SHAPE, name, "tensor \"%s\" has %llu rows, which is no square grid of patches%s; name the picture's size "
+                    "(img_size or image_size) in --config", name, (unsigned long long)rows, told ? " of the config's size" : "");
+    }
+}
+
+static void expect_arg(wf_mapping *m, const char *key, uint32_t found) {
+    uint32_t told = wf_map_arg(m, key, found);
+    if (told != found) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s of %s is %u, but the checkpoint has %u: another model's config?", key,
+                    m->config.file, told, found);
+    }
+}
+
+static const char *text_arg(const wf_mapping *m, const char *key) {
+    const wf_json *v = wf_json_get(m->config.args, key);
+    return v != NULL && v->kind == WF_JSON_STRING && strncmp(v->string, "partial(", 8) != 0 &&
+                   strncmp(v->string, "functools.partial(", 18) != 0
+               ? v->string
+               : NULL;
+}
+
+static void read_heads(wf_mapping *m, details *d) {
+    const wf_source_tensor *q = d->qk_norm ? wf_map_find(m, "blocks.0.attn.q_norm.weight") : NULL;
+    uint32_t assumed = q != NULL && q->elements != 0 ? d->width / (uint32_t)q->elements : d->width % 64 == 0 ? d->width / 64 : 0;
+    d->heads = wf_map_arg(m, d->hf ? "num_attention_heads" : "num_heads", 0);
+    if (d->heads == 0) {
+        d->heads = assumed;
+        if (assumed == 0) {
+            wf_map_fail(m, WF_E_MISSING, "num_heads", "tensors do not tell the number of attention heads and the width %u is no multiple of "
+                        "64; give num_heads in --config", d->width);
+        } else if (q == NULL) {
+            wf_map_assume(m, "%u attention heads (64 wide)", assumed);
+        }
+    }
+    if (d->heads != 0 && d->width % d->heads != 0) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%u heads do not divide the width %u", d->heads, d->width);
+    }
+}
+
+/* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
+static void read_pool(wf_mapping *m, details *d) {
+    const char *pool = text_arg(m, "global_pool");
+    bool norm = has(m, "norm", ".weight"), class_token = has(m, "cls_token", "");
+    d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
+    d->mean = !d->hf && (d->fc_norm || !class_token);
+    if (d->hf) {
+        return;
+    }
+    if (pool != NULL && strcmp(pool, "avg") != 0 && strcmp(pool, "token") != 0) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "global_pool \"%s\" is neither \"token\" nor \"avg\"", pool);
+    } else if (pool != NULL) {
+        d->mean = strcmp(pool, "avg") == 0;
+    } else if (d->mean) {
+        wf_map_assume(m, "the mean of the patches is classified (%s)", d->fc_norm ? "fc_norm is there" : "no class token");
+    }
+    if (d->fc_norm && norm) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, "fc_norm.weight", "the checkpoint normalises both before and after pooling (norm and fc_norm), "
+                    "which this version does not do");
+    } else if (!d->mean && !class_token) {
+        wf_map_fail(m, WF_E_MISSING, "cls_token", "%s classifies the class token, but the checkpoint has no cls_token", m->config.file);
+    }
+}
+
+static void configure(wf_mapping *m, details *d) {
+    const wf_source_tensor *patch = need(m, wf_map_format(m, "%s.weight", patch_name(m, d)), 4);
+    const char *fc1 = wf_map_format(m, d->hf ? "%s.intermediate.dense.weight" : "%s.mlp.fc1.weight", block_name(m, d, 0));
+    const wf_source_tensor *up = need(m, fc1, 2);
+    const char *names[3];
+    if (m->status != WF_OK) {
+        return;
+    }
+    if (patch->dims[2] != patch->dims[3] || patch->dims[2] > 256) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, patch->name, "patches of %llu × %llu are not supported (square ones up to 256 are)",
+                    (unsigned long long)patch->dims[2], (unsigned long long)patch->dims[3]);
+        return;
+    }
+    d->patch = (uint32_t)patch->dims[2];
+    d->width = (uint32_t)patch->dims[0];
+    m->channels = (uint32_t)patch->dims[1];
+    d->hidden = (uint32_t)up->dims[0];
+    while (d->blocks < MAX_BLOCKS && has(m, block_name(m, d, d->blocks), d->hf ? ".intermediate.dense.weight" : ".mlp.fc1.weight")) {
+        d->blocks++;
+    }
+    const char *first = block_name(m, d, 0);
+    d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : ".attn.qkv.bias");
+    d->qk_norm = !d->hf && has(m, first, ".attn.q_norm.weight");
+    d->layer_scale = !d->hf && has(m, first, ".ls1.gamma");
+    uint32_t count = prefix_names(m, d, names);
+    for (uint32_t i = 0; i < count; i++) {
+        d->prefix += token_rows(m, names[i]);
+    }
+    d->distilled = d->hf ? has(m, "distillation_classifier", ".weight") : has(m, "head_dist", ".weight");
+    expect_arg(m, d->hf ? "hidden_size" : "embed_dim", d->width);
+    expect_arg(m, d->hf ? "num_hidden_layers" : "depth", d->blocks);
+    expect_arg(m, "patch_size", d->patch);
+    if (d->hf) {
+        expect_arg(m, "intermediate_size", d->hidden);
+    }
+    const char *act = text_arg(m, d->hf ? "hidden_act" : "act_layer");
+    if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
+    }
+    const wf_json *eps = wf_json_get(m->config.args, "layer_norm_eps");
+    d->eps = d->hf ? 1e-12f : 1e-6f;
+    if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
+        d->eps = (float)eps->number;
+    } else {
+        wf_map_assume(m, "layer norm epsilon %g", (double)d->eps);
+    }
+    read_heads(m, d);
+    read_pool(m, d);
+    if (m->status == WF_OK) {
+        read_position(m, d);
+    }
+}
+
+/* ---- tensors and taps ---- */
+
+static void map_qkv(wf_mapping *m, const details *d, const char *from, const char *to) {
+    static const char *const parts[] = {"query", "key", "value"};
+    const char *weights[3], *biases[3];
+    if (!d->hf) {
+        wf_map_affine(m, wf_map_format(m, "%s.attn.qkv", from), wf_map_format(m, "%s.mixer.qkv", to), WF_MAP_LINEAR, !d->qkv_bias);
+        wf_map_tap(m, wf_map_format(m, "%s.attn.qkv", from), wf_map_format(m, "%s.mixer.qkv", to), "nlc");
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        weights[i] = wf_map_format(m, "%s.attention.attention.%s.weight", from, parts[i]);
+        biases[i] = wf_map_format(m, "%s.attention.attention.%s.bias", from, parts[i]);
+    }
+    wf_map_stack(m, weights, 3, wf_map_format(m, "%s.mixer.qkv.weight", to), WF_MAP_LINEAR);
+    if (d->qkv_bias) {
+        wf_map_stack(m, biases, 3, wf_map_format(m, "%s.mixer.qkv.bias", to), WF_MAP_VECTOR);
+    }
+}
+
+static void map_block(wf_mapping *m, const details *d, uint32_t b) {
+    const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b);
+    const struct {
+        const char *timm, *hf, *node;
+    } rows[] = {{"norm1", "layernorm_before", "norm1"}, {NULL, NULL, NULL}, {"attn.proj", "attention.output.dense", "mixer.proj"},
+                {"norm2", "layernorm_after", "norm2"},  {"mlp.fc1", "intermediate.dense", "ffn_up"}, {"mlp.fc2", "output.dense", "ffn_down"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].timm == NULL) {
+            map_qkv(m, d, from, to);
+            if (d->qk_norm) {
+                wf_map_affine(m, wf_map_format(m, "%s.attn.q_norm", from), wf_map_format(m, "%s.mixer.q_norm", to), WF_MAP_VECTOR, true);
+                wf_map_affine(m, wf_map_format(m, "%s.attn.k_norm", from), wf_map_format(m, "%s.mixer.k_norm", to), WF_MAP_VECTOR, true);
+            }
+            continue;
+        }
+        bool vector = strncmp(rows[i].node, "norm", 4) == 0;
+        const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : rows[i].timm);
+        const char *node = wf_map_format(m, "%s.%s", to, rows[i].node);
+        wf_map_affine(m, source, node, vector ? WF_MAP_VECTOR : WF_MAP_LINEAR, vector);
+        wf_map_tap(m, source, node, "nlc");
+        if (d->layer_scale && (i == 2 || i == 5)) {
+            wf_map_tensor(m, wf_map_format(m, "%s.ls%d.gamma", from, i == 2 ? 1 : 2), wf_map_format(m, "%s.scale%d", to, i == 2 ? 1 : 2),
+                          WF_MAP_VECTOR, false);
+        }
+    }
+    if (d->hf) {
+        wf_map_tap(m, wf_map_format(m, "%s.attention", from), wf_map_format(m, "%s.mixer", to), "nlc");
+        wf_map_tap(m, wf_map_format(m, "%slayers.%u", d->root, b), to, "nlc"); /* transformers 5 calls the module so */
+    } else {
+        wf_map_tap(m, wf_map_format(m, "%s.attn", from), wf_map_format(m, "%s.mixer", to), "nlc");
+        wf_map_tap(m, wf_map_format(m, "%s.mlp.act", from), wf_map_format(m, "%s.ffn_act", to), "nlc");
+        wf_map_tap(m, wf_map_format(m, "%s.mlp", from), wf_map_format(m, "%s.ffn_down", to), "nlc");
+    }
+    wf_map_tap(m, from, to, "nlc");
+}
+
+static void map_stem(wf_mapping *m, const details *d) {
+    const char *names[3];
+    wf_map_affine(m, patch_name(m, d), "stem", WF_MAP_CONV, false);
+    wf_map_tap(m, patch_name(m, d), "stem", "nchw");
+    wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings", d->root) : "patch_embed", "stem", "nlc");
+    const char *position = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
+    if (strcmp(d->position, "grid") == 0) {
+        wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
+    }
+    uint32_t count = prefix_names(m, d, names);
+    if (count != 0) {
+        wf_map_stack(m, names, count, "prefix.weight", WF_MAP_TABLE_ROWS);
+    }
+    if (strcmp(d->position, "all") == 0) {
+        wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
+    }
+    wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings", d->root) : "pos_drop", "tokens", "nlc");
+}
+
+static void map_head(wf_mapping *m, const details *d) {
+    const char *norm = d->hf ? wf_map_format(m, "%slayernorm", d->root) : d->fc_norm ? "fc_norm" : "norm";
+    const char *fc = !d->hf ? "head" : d->distilled ? "cls_classifier" : "classifier";
+    const char *dist = d->hf ? "distillation_classifier" : "head_dist";
+    wf_map_affine(m, norm, "norm", WF_MAP_VECTOR, true);
+    wf_map_tap(m, norm, "norm", d->fc_norm ? "nc" : "nlc");
+    const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.weight", fc));
+    if (t != NULL && t->n_dims == 2) {
+        m->classes = (uint32_t)t->dims[0];
+        wf_map_affine(m, fc, "head", WF_MAP_LINEAR, false);
+        wf_map_tap(m, fc, "head", "nc");
+    }
+    if (d->distilled) {
+        wf_map_affine(m, dist, "head_dist", WF_MAP_LINEAR, false);
+        wf_map_tap(m, dist, "head_dist", "nc");
+    }
+    expect_arg(m, d->hf ? "num_labels" : "num_classes", m->classes);
+}
+
+/* Anything of a block or in front of one that no part took would change the result: refuse it by name. */
+static void check_left_over(wf_mapping *m, const details *d) {
+    const char *inside = d->hf ? wf_map_format(m, "%sencoder.", d->root) : "blocks.";
+    for (uint64_t i = 0; i < m->source->tensor_count && m->status == WF_OK; i++) {
+        const char *name = m->source->tensors[i].name;
+        if (!m->used[i] && (strncmp(name, inside, strlen(inside)) == 0 || strncmp(name, "norm_pre.", 9) == 0 ||
+                            strncmp(name, "attn_pool.", 10) == 0)) {
+            wf_map_fail(m, WF_E_UNSUPPORTED, name, "tensor \"%s\" belongs to a part that this version's ViT does not have", name);
+        }
+    }
+}
+
+static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
+    const details *d = m->details;
+    const struct {
+        const char *key;
+        uint32_t value;
+    } numbers[] = {{"vit.block_count", d->blocks},          {"vit.embedding_length", d->width},    {"vit.feed_forward_length", d->hidden},
+                   {"vit.attention.head_count", d->heads},  {"vit.patch_size", d->patch},          {"vit.prefix_tokens", d->prefix},
+                   {"vit.position.height", d->grid_h},      {"vit.position.width", d->grid_w},     {"vit.class_count", m->classes},
+                   {"vit.input.channels", m->channels},     {"vit.input.height", m->image.height}, {"vit.input.width", m->image.width}};
+    const struct {
+        const char *key, *text;
+    } texts[] = {{"vit.norm", "layer_norm"},
+                 {"vit.head.norm", "layer_norm"},
+                 {"vit.position", d->position},
+                 {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
+                 {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
+                 {"vit.pool", d->mean ? "mean" : "token"}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        WF_TRY(wf_gguf_add_u32(w, numbers[i].key, numbers[i].value, err));
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        WF_TRY(wf_gguf_add_string(w, texts[i].key, texts[i].text, err));
+    }
+    WF_TRY(wf_gguf_add_f32(w, "vit.norm_epsilon", d->eps, err));
+    WF_TRY(wf_gguf_add_f32(w, "vit.head.norm_epsilon", d->eps, err));
+    WF_TRY(wf_gguf_add_f32(w, "vit.attention.qk_norm_epsilon", d->eps, err));
+    WF_TRY(wf_gguf_add_bool(w, "vit.attention.qkv_bias", d->qkv_bias, err));
+    WF_TRY(wf_gguf_add_bool(w, "vit.attention.qk_norm", d->qk_norm, err));
+    return wf_gguf_add_bool(w, "vit.layer_scale", d->layer_scale, err);
+}
+
+/* What a picture is assumed to want when no file says it. */
+static wf_image_params assumed_image(const details *d) {
+    wf_image_params p = wf_map_imagenet(d->grid_h * d->patch, 0.9f);
+    p.width = d->grid_w * d->patch;
+    p.round_long = !d->hf; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
+    bool deit = d->distilled || strcmp(d->root != NULL ? d->root : "", "deit.") == 0;
+    if (d->hf) {
+        p.crop_pct = deit ? 0.875f : 1.0f;
+        p.squash = !deit;
+        p.resample = deit ? WF_RESAMPLE_BICUBIC : WF_RESAMPLE_BILINEAR;
+    }
+    for (int i = 0; i < 3 && !deit; i++) {
+        p.mean[i] = p.std[i] = 0.5f;
+    }
+    return p;
+}
+
+wf_status wf_map_vit(wf_mapping *m, bool *known) {
+    details *d = wf_arena_alloc(m->arena, sizeof *d);
+    *known = false;
+    if (d == NULL) {
+        return wf_fail(m->err, WF_E_MEMORY, "convert", -1, "no memory for the map of the checkpoint");
+    }
+    if (!recognise(m, d)) {
+        return m->status;
+    }
+    *known = true;
+    m->details = d;
+    m->metadata = write_metadata;
+    m->architecture = "vit";
+    m->family = d->hf ? "transformers" : "timm";
+    configure(m, d);
+    if (m->status != WF_OK) {
+        return m->status;
+    }
+    map_stem(m, d);
+    for (uint32_t b = 0; b < d->blocks; b++) {
+        map_block(m, d, b);
+    }
+    map_head(m, d);
+    check_left_over(m, d);
+    if (m->status == WF_OK) {
+        wf_image_params image = assumed_image(d);
+        wf_map_image(m, &image);
+        m->golden_size = 0;
+    }
+    return m->status;
+}

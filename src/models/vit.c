@@ -1,0 +1,143 @@
+/* ViT and DeiT (arXiv 2010.11929, 2012.12877; timm vision_transformer.py and deit.py, transformers modeling_vit.py and
+   modeling_deit.py): a patch convolution without overlap, class / distillation / register tokens, positions, Pre-LN blocks of
+   self-attention and MLP, and a head on a token or on the mean of the patches.
+
+   Keys under "vit.":
+     block_count, embedding_length, feed_forward_length, patch_size
+     attention.head_count, attention.qkv_bias, attention.qk_norm, attention.qk_norm_epsilon
+     norm, norm_epsilon, layer_scale
+     prefix_tokens      rows in front of the patches: class, distillation, registers
+     position           "all" (rows of the prefix too), "grid" (patches only) or "none"; position.height, position.width,
+                        position.resample ("bicubic", "bicubic_antialias", "bilinear")
+     head               "norm_pool", "pool_norm" or "distilled"; pool "token" (row 0) or "mean" (rows behind the prefix)
+     head.norm, head.norm_epsilon, class_count, input.channels, input.height, input.width */
+#include <string.h>
+
+#include "models/models.h"
+#include "parts/parts.h"
+
+enum { MAX_BLOCKS = 96, MAX_WIDTH = 1 << 16 }; /* two names a block for taps: see WF_MAX_ALIASES */
+
+typedef struct config {
+    uint32_t blocks, patch, channels;
+    uint32_t width;
+    wf_block block;
+    wf_tokens tokens;
+    wf_head head;
+} config;
+
+wf_status wf_vit_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err);
+void wf_vit_build(wf_graph *g, const void *cfg, const wf_input_class *in);
+
+/* The index of a text value among `names`; 0 and an error when it is none of them. */
+static uint32_t choose(wf_meta *m, const char *key, const char *const *names, uint32_t count) {
+    const char *text = wf_meta_string(m, key);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(names[i], text) == 0) {
+            return i;
+        }
+    }
+    wf_meta_fail(m, key, "names something that this version does not have");
+    return 0;
+}
+
+static wf_norm_slot read_norm(wf_meta *m, const char *kind, const char *eps) {
+    wf_norm_slot slot = {WF_NORM_NONE, 0};
+    int found = wf_norm_kind_of(wf_meta_string(m, kind));
+    if (found < 0) {
+        wf_meta_fail(m, kind, "names a norm that this version does not have");
+        return slot;
+    }
+    slot.kind = (wf_norm_kind)found;
+    slot.eps = wf_meta_f32(m, eps, 1e-12f, 1e-1f);
+    return slot;
+}
+
+static void read_block(wf_meta *m, config *c) {
+    wf_block *b = &c->block;
+    c->width = wf_meta_u32(m, "embedding_length", 1, MAX_WIDTH);
+    b->hidden = wf_meta_u32(m, "feed_forward_length", 1, MAX_WIDTH * 8);
+    b->norm1 = b->norm2 = read_norm(m, "norm", "norm_epsilon");
+    b->layer_scale = wf_meta_bool(m, "layer_scale");
+    b->mixer.kind = WF_MIXER_ATTENTION;
+    b->mixer.heads = wf_meta_u32(m, "attention.head_count", 1, MAX_WIDTH);
+    b->mixer.qkv_bias = wf_meta_bool(m, "attention.qkv_bias");
+    b->mixer.qk_norm = wf_meta_bool(m, "attention.qk_norm");
+    if (b->mixer.qk_norm) {
+        b->mixer.qk_eps = wf_meta_f32(m, "attention.qk_norm_epsilon", 1e-12f, 1e-1f);
+    }
+    if (m->status == WF_OK && c->width % b->mixer.heads != 0) {
+        wf_meta_fail(m, "attention.head_count", "does not divide the width");
+    }
+    b->mixer.head_dim = m->status == WF_OK ? c->width / b->mixer.heads : 1;
+}
+
+static void read_tokens(wf_meta *m, wf_tokens *t) {
+    static const char *const kinds[] = {"none", "all", "grid"}, *const rules[] = {"bicubic", "bicubic_antialias", "bilinear"};
+    t->prefix = wf_meta_u32(m, "prefix_tokens", 0, 1024);
+    t->position = (wf_position_kind)choose(m, "position", kinds, 3);
+    if (t->position != WF_POSITION_NONE) {
+        t->grid_h = wf_meta_u32(m, "position.height", 1, 4096);
+        t->grid_w = wf_meta_u32(m, "position.width", 1, 4096);
+        t->resample = (wf_position_resample)choose(m, "position.resample", rules, 3);
+    }
+}
+
+static void read_head(wf_meta *m, const wf_tokens *t, wf_head *head) {
+    static const char *const pools[] = {"token", "mean"};
+    int kind = wf_head_kind_of(wf_meta_string(m, "head"));
+    if (kind < 0) {
+        wf_meta_fail(m, "head", "names a head that this version does not have");
+        return;
+    }
+    head->kind = (wf_head_kind)kind;
+    head->norm = read_norm(m, "head.norm", "head.norm_epsilon");
+    head->classes = wf_meta_u32(m, "class_count", 0, 1 << 20);
+    bool mean = choose(m, "pool", pools, 2) == 1;
+    head->first = mean ? t->prefix : 0;
+    head->count = mean ? 0 : 1;
+    if (m->status == WF_OK && ((!mean && t->prefix == 0) || (kind == WF_HEAD_DISTILLED && (t->prefix < 2 || head->classes == 0)))) {
+        wf_meta_fail(m, "head", "reads a token that prefix_tokens does not give");
+    }
+}
+
+wf_status wf_vit_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err) {
+    wf_meta meta = {gguf, "vit", err, WF_OK}, *m = &meta;
+    config *c = wf_arena_alloc(arena, sizeof *c);
+    if (c == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "metadata", -1, "no memory for the model's configuration");
+    }
+    c->blocks = wf_meta_u32(m, "block_count", 1, MAX_BLOCKS);
+    c->patch = wf_meta_u32(m, "patch_size", 1, 256);
+    read_block(m, c);
+    read_tokens(m, &c->tokens);
+    read_head(m, &c->tokens, &c->head);
+    c->channels = wf_meta_u32(m, "input.channels", 1, 1024);
+    input->name = "input";
+    input->channels = c->channels;
+    input->height = wf_meta_u32(m, "input.height", 1, 1 << 15);
+    input->width = wf_meta_u32(m, "input.width", 1, 1 << 15);
+    *out = c;
+    return m->status;
+}
+
+void wf_vit_build(wf_graph *g, const void *cfg, const wf_input_class *in) {
+    const config *c = cfg;
+    wf_shape picture = {in->n, in->h, in->w, c->channels, WF_LAYOUT_NCHW};
+    wf_id x = wf_graph_input(g, "input", picture);
+    if (in->h % c->patch != 0 || in->w % c->patch != 0) {
+        wf_graph_fail(g, WF_E_SHAPE, "input", "a picture of %u × %u is no whole number of %u × %u patches; resize it to multiples of %u",
+                      in->h, in->w, c->patch, c->patch, c->patch);
+        return;
+    }
+    wf_conv stem = {c->width, c->patch, c->patch, 0, true};
+    x = wf_stem_conv(g, x, "stem", &stem); /* [n, h/p, w/p, width] */
+    x = wf_stem_tokens(g, x, &c->tokens);  /* [n, prefix + h/p·w/p, width] */
+    for (uint32_t b = 0; b < c->blocks; b++) {
+        uint32_t mark = wf_graph_enter(g, "blk.%u", b);
+        x = wf_block_build(g, x, &c->block);
+        wf_graph_scope_output(g, x);
+        wf_graph_leave(g, mark);
+    }
+    wf_head_build(g, x, &c->head);
+}
