@@ -1,6 +1,6 @@
 // The package in apps that Vite, webpack and esbuild build with no plugin and no configuration, by the commands that web/README.md
 // shows: the built app, served with a strict policy (Trusted Types too), finds its worker and its engine and gives the right answer.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { launch } from "../browser/lib/browser.mjs";
@@ -81,12 +81,13 @@ await attempt("esbuild, a classic script", async () => {
   await built("esbuild, a classic script", join(at, "dist"), { hashed: false });
 });
 
-await attempt("Vite's development server", async () => {
-  const at = app(join(folder, "dev"));
+// Before version 8 the development server moves the module away from its files
+async function development(name, program) {
+  const at = app(join(folder, name.replace(/\W+/g, "-")));
   mkdirSync(join(at, "public/data"), { recursive: true });
   copyFileSync(model, join(at, "public/data/model.gguf"));
   copyFileSync(photo, join(at, "public/data/photo.jpg"));
-  const child = spawn(process.execPath, [tool("vite/bin/vite.js"), "--host", "127.0.0.1", "--port", "0"], { cwd: at, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [tool(program), "--host", "127.0.0.1", "--port", "0"], { cwd: at, stdio: ["ignore", "pipe", "inherit"] });
   try {
     const address = await new Promise((resolve, reject) => {
       let said = "";
@@ -97,11 +98,18 @@ await attempt("Vite's development server", async () => {
         if (found) resolve(found[0]);
       });
     });
-    judge("Vite's development server", await visit(browser, address), { threads: 1 });
+    judge(name, await visit(browser, address), { threads: 1 });
   } finally {
     child.removeAllListeners("exit");
     child.kill();
   }
+}
+await attempt("Vite's development server", () => development("Vite's development server", "vite/bin/vite.js"));
+await attempt("Vite 7", async () => {
+  const at = app(join(folder, "vite7"));
+  execFileSync(process.execPath, [tool("vite7/bin/vite.js"), "build"], { cwd: at, stdio: "pipe" });
+  await built("Vite 7", join(at, "dist"), { hashed: true });
+  await development("Vite 7's development server", "vite7/bin/vite.js");
 });
 
 await browser.close();

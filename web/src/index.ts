@@ -1,6 +1,6 @@
 /* The ES module: import { load } from "wasmformer". For pages, workers, Node, Deno, Bun and bundlers. */
 import { createApi } from "./api.ts";
-import { besideScript, type Files } from "./place.ts";
+import { besideScript, outOfViteDeps, type Files } from "./place.ts";
 import type { Wasmformer } from "./types.ts";
 
 /* Each address is written out in full: that is the form in which Vite, Rollup and webpack see that a
@@ -8,7 +8,7 @@ import type { Wasmformer } from "./types.ts";
    classic script made by esbuild) the files are looked for beside that script. */
 function files(): Files | undefined {
   try {
-    return {
+    return outOfViteDeps({
       worker: new URL("./wasmformer.worker.mjs", import.meta.url).href,
       tools: new URL("./wasmformer.tools.mjs", import.meta.url).href,
       modules: {
@@ -18,7 +18,7 @@ function files(): Files | undefined {
         "relaxed-mt": new URL("./wasmformer-relaxed-mt.wasm", import.meta.url).href,
         tools: new URL("./wasmformer-tools.wasm", import.meta.url).href,
       },
-    };
+    });
   } catch {
     return besideScript();
   }

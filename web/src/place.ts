@@ -52,6 +52,17 @@ export function besideScript(): Files | undefined {
     : besideWorker(new URL("wasmformer.worker.mjs", address).href);
 }
 
+/**
+ * The development server of Vite before 8 moves the module into a folder of its own, .vite/deps, and leaves
+ * the other files where they are: in the package beside that folder.
+ */
+export function outOfViteDeps(files: Files): Files {
+  const [modules, moved] = files.worker.split(".vite/deps/");
+  return moved === undefined
+    ? files
+    : besideWorker(`${modules}wasmformer/dist/wasmformer.worker.mjs`);
+}
+
 /** All files in one folder, named by the worker file's (in Node also a path). */
 export function besideWorker(worker: string): Files {
   return { worker, tools: worker.replace(/[^/\\]*$/, "wasmformer.tools.mjs") };

@@ -2,9 +2,9 @@
 // once for each state of the lock file; prints the folder. Not a test. No install script runs: the packages bring their binaries.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const listed = fileURLToPath(new URL("../tools/", import.meta.url));
@@ -18,10 +18,23 @@ export function toolsFolder() {
   return join(cache, `apps-${state.slice(0, 16)}`);
 }
 
+/** Installations of other states of the list that nobody used for a month: each takes half a gigabyte. */
+function dropUnused(folder) {
+  const cache = dirname(folder);
+  for (const name of readdirSync(cache)) {
+    const other = join(cache, name);
+    if (/^apps-/.test(name) && other !== folder && Date.now() - statSync(other).mtimeMs > 30 * 86400e3) rmSync(other, { recursive: true });
+  }
+}
+
 function install() {
   const folder = toolsFolder();
-  if (existsSync(folder)) return folder;
-  mkdirSync(join(folder, ".."), { recursive: true });
+  mkdirSync(dirname(folder), { recursive: true });
+  dropUnused(folder);
+  if (existsSync(folder)) {
+    utimesSync(folder, new Date(), new Date());
+    return folder;
+  }
   const fresh = mkdtempSync(`${folder}-`);
   try {
     for (const file of files) copyFileSync(join(listed, file), join(fresh, file));
