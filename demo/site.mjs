@@ -16,7 +16,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folders = [
     {path: '', folder: 'demo', files: /^(?!serve\.mjs|site\.mjs|sw\.js|start\.sh|README\.md)/, kept: true},
     {path: 'wasmformer/', folder: 'web/dist', files: /\.(js|mjs|wasm)$/, kept: true, later: /tools|wasmformer\.mjs/},
-    {path: 'models/', folder: 'models', files: /\.gguf$/, kept: false}, // wasmformer keeps models itself
+    {path: 'models/', folder: 'models', files: /\.(gguf|pth|json)$/, kept: false}, // wasmformer keeps models itself; the checkpoint is for convert.html
 ];
 
 function filesBelow(folder, below = '') {
