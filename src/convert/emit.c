@@ -189,6 +189,9 @@ static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, 
     WF_TRY(wf_gguf_add_string(w, "wf.source", m->family, err));
     WF_TRY(wf_gguf_add_string(w, "wf.source.file", o->source_name, err));
     WF_TRY(wf_gguf_add_string(w, "wf.source.container", m->source->container, err));
+    if (m->source->prefix_note != NULL) {
+        WF_TRY(wf_gguf_add_string(w, "wf.source.state_dict", m->source->prefix_note, err));
+    }
     WF_TRY(m->metadata(m, w, err));
     WF_TRY(add_image(m, w, err));
     WF_TRY(add_list(w, "wf.labels", &m->labels, err));

@@ -1,7 +1,9 @@
 /* From a pickled object to a table of tensors, for both of PyTorch's containers. The state dict is
-   looked for under the usual names ("state_dict", "model", "params_ema", "params",
-   "state_dict_ema", in this order: the first that is a dict with tensors in it), else it is the
-   top-level dict itself. A tensor is a view of a storage, whose place the container tells. */
+   looked for under the usual names (`usual` below, in this order: the first that is a dict with
+   tensors in it), else it is the top-level dict itself. Plain weights come before their moving
+   average (EMA), as the official repositories evaluate what they train; BasicSR's params_ema before
+   its params, as its own inference has it. What else was there is said.
+   A tensor is a view of a storage, whose place the container tells. */
 #include "format/torch_state.h"
 
 #include <stdio.h>
@@ -78,16 +80,38 @@ static wf_status no_state_dict(const wf_pickle_value *top, wf_error *err) {
         keys);
 }
 
+static const char *const usual[] = {"state_dict",     "model",     "params_ema", "params",
+                                    "state_dict_ema", "model_ema", "module"};
+enum { USUAL = sizeof usual / sizeof usual[0] };
+
+/* "state_dict (not state_dict_ema, which is there too)" */
+static wf_status note_choice(wf_source *s, const wf_pickle_value *top, size_t chosen,
+                             wf_error *err) {
+    char others[128] = "";
+    size_t count = 0;
+    for (size_t i = 0; i < USUAL; i++) {
+        const wf_pickle_value *v = i != chosen ? wf_pickle_get(top, usual[i]) : NULL;
+        if (v != NULL && count_tensors(v) != 0) {
+            snprintf(others + strlen(others), sizeof others - strlen(others), "%s%s",
+                     count != 0 ? ", " : "", usual[i]);
+            count++;
+        }
+    }
+    s->prefix_note = usual[chosen];
+    if (count != 0) {
+        s->prefix_note = wf_arena_format(&s->arena, "%s (not %s, which %s there too)",
+                                         usual[chosen], others, count == 1 ? "is" : "are");
+    }
+    return s->prefix_note != NULL ? WF_OK : no_memory(err);
+}
+
 static wf_status find_state_dict(wf_source *s, const wf_pickle_value *top,
                                  const wf_pickle_value **out, wf_error *err) {
-    static const char *const keys[] = {"state_dict", "model", "params_ema", "params",
-                                       "state_dict_ema"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const wf_pickle_value *v = wf_pickle_get(top, keys[i]);
+    for (size_t i = 0; i < USUAL; i++) {
+        const wf_pickle_value *v = wf_pickle_get(top, usual[i]);
         if (v != NULL && count_tensors(v) != 0) {
-            s->prefix_note = keys[i];
             *out = v;
-            return WF_OK;
+            return note_choice(s, top, i, err);
         }
     }
     *out = top;

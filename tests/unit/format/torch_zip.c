@@ -237,20 +237,21 @@ WF_TEST(memory_that_runs_out_is_an_error_and_nothing_leaks) {
 }
 
 WF_TEST(state_dict_is_found_by_rule) {
-    static const char *const keys[] = {"state_dict", "model", "params_ema", "params",
-                                       "state_dict_ema"};
+    static const char *const keys[] = {"state_dict",     "model",     "params_ema", "params",
+                                       "state_dict_ema", "model_ema", "module"};
+    enum { KEYS = sizeof keys / sizeof keys[0] };
     static const int64_t one[1] = {1};
-    for (int first = 0; first < 5;
+    for (int first = 0; first < KEYS;
          first++) { /* the names from `first` on, in reverse order, beside a stray tensor */
         blob p = {NULL, 0, 0}, file = {NULL, 0, 0};
         wf_source s;
         wf_error err;
         begin_pickle(&p);
         pickle_tensor(&p, "step", "FloatStorage", "0", 6, 0, 1, one, one);
-        for (int k = 4; k >= first; k--) {
+        for (int k = KEYS - 1; k >= first; k--) {
             pickle_text(&p, keys[k]);
             blob_text(&p, "}(");
-            pickle_tensor(&p, "module._orig_mod.w", "FloatStorage", "0", 6, k, 1, one, one);
+            pickle_tensor(&p, "module._orig_mod.w", "FloatStorage", "0", 6, k % 6, 1, one, one);
             pickle_tensor(&p, "module._orig_mod.b", "FloatStorage", "0", 6, 5, 1, one, one);
             end_pickle(&p);
             p.n--; /* without the final dot */
@@ -260,14 +261,21 @@ WF_TEST(state_dict_is_found_by_rule) {
         put_archive(&file, entries, 2, 0);
         CHECK_OK(open_blob(&file, &s, &err), err);
         if (err.code == WF_OK) {
-            char note[80];
+            char note[200], others[128] = "";
             float w = 0;
-            snprintf(note, sizeof note, "%s, without the prefix module._orig_mod.", keys[first]);
+            for (int k = first + 1; k < KEYS; k++) {
+                strcat(strcat(others, k == first + 1 ? " (not " : ", "), keys[k]);
+            }
+            const char *are = first + 1 == KEYS   ? ""
+                              : first + 2 == KEYS ? ", which is there too)"
+                                                  : ", which are there too)";
+            snprintf(note, sizeof note, "%s%s%s, without the prefix module._orig_mod.", keys[first],
+                     others, are);
             CHECK(s.prefix_note != NULL && strcmp(s.prefix_note, note) == 0, "%s", s.prefix_note);
             CHECK(s.tensor_count == 2 && wf_source_find(&s, "w") != NULL &&
                   wf_source_find(&s, "step") == NULL);
             CHECK_OK(wf_source_read_f32(&s, &s.tensors[0], 0, 1, &w, &err), err);
-            CHECK(w == storage[first], "%g", (double)w);
+            CHECK(w == storage[first % 6], "%g", (double)w);
             wf_source_close(&s);
         }
         blob_free(&p);
