@@ -1,9 +1,9 @@
 /* The three forms of --config: a bare object of constructor arguments, a golden's JSON (its "constructor" and "class" are read),
    and a Hugging Face config.json (it has "model_type"). In the first two an object "wf" may add what a constructor cannot say:
    {"name", "license", "image_size", "crop_pct", "resample", "round_long_side", "mean", "std", "labels"}. */
-#include <string.h>
-
 #include "convert/mapping.h"
+
+#include <string.h>
 
 wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o) {
     wf_map_config *c = &m->config;
@@ -28,4 +28,48 @@ wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o) {
         c->preprocessor = pre;
     }
     return WF_OK;
+}
+
+/* Not for the reader of a finished model: training, what the tensors tell, and what a library notes about itself. */
+static const char *const silent[] = {
+    "wf", "class", "constructor", "model_type",
+    /* training */
+    "drop_rate", "drop_path_rate", "layer_scale_init_value", "initializer_range", "init_cfg", "pretrained", "proj_drop_rate",
+    "pos_drop_rate", "problem_type", "layer_scale_init_values", "res_scale_init_values",
+    "attn_drop_rate", "patch_drop_rate", "attention_probs_dropout_prob", "hidden_dropout_prob",
+    /* the tensors tell */
+    "in_patch_size", "down_patch_size", "patch_sizes", "patch_size", "stride", "in_chans", "num_channels", "mlp_ratio",
+    "num_encoder_blocks", "add_pos_embs", "downsample_norm", "use_mlp_head", "mlp_bias",
+    "qkv_bias", "class_token", "pos_embed", "init_values", "qk_norm", "reg_tokens", "distilled",
+    /* notes */
+    "architectures", "dtype", "torch_dtype", "transformers_version", "label2id", "_name_or_path", "return_dict", "output_attentions",
+    "output_hidden_states", "use_return_dict", "encoder_stride", "pooler_act", "pooler_output_size", "id2label", "num_labels"};
+static const char *const own_keys[] = {"name", "license", "image_size", "crop_pct", "resample", "mean", "std", "labels", "round_long_side"};
+
+static bool listed(const char *key, const char *const *list, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(key, list[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool passed_over(const wf_json *v) { return v->kind == WF_JSON_STRING && wf_map_is_partial(v->string); }
+
+void wf_map_name_ignored(wf_mapping *m) {
+    const wf_map_config *c = &m->config;
+    const wf_json *v = c->args != NULL ? c->args->first : NULL;
+    for (; v != NULL; v = v->next) {
+        if (!v->seen && !passed_over(v) && !listed(v->key, silent, sizeof silent / sizeof silent[0])) {
+            wf_map_list_add(m, &m->ignored, wf_map_format(m, "\"%.100s\" of %s: this model has no such setting, check its spelling",
+                                                          v->key, c->file));
+        }
+    }
+    for (v = c->own != NULL ? c->own->first : NULL; v != NULL; v = v->next) {
+        if (v->key != NULL && !listed(v->key, own_keys, sizeof own_keys / sizeof own_keys[0])) {
+            wf_map_list_add(m, &m->ignored, wf_map_format(m, "\"%.100s\" in \"wf\" of %s: known are name, license, image_size, "
+                                                          "crop_pct, resample, round_long_side, mean, std and labels", v->key, c->file));
+        }
+    }
 }

@@ -73,6 +73,10 @@ static void report_notes(const wf_mapping *m, const wf_convert_options *o) {
         snprintf(line, sizeof line, "assumed: %s", m->assumptions.items[i]);
         o->note(o->user, line);
     }
+    for (uint32_t i = 0; i < m->ignored.count; i++) {
+        snprintf(line, sizeof line, "ignored: %s", m->ignored.items[i]);
+        o->note(o->user, line);
+    }
     for (uint32_t i = 0; i < m->left_out.count; i++) {
         snprintf(line, sizeof line, "left out: %s", m->left_out.items[i]);
         o->note(o->user, line);
@@ -103,6 +107,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     }
     WF_TRY(recognise(m));
     wf_map_labels(m);
+    wf_map_name_ignored(m);
     account(m);
     WF_TRY(m->status);
     report_notes(m, o);

@@ -147,7 +147,7 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed) {
 
 void wf_map_labels(wf_mapping *m) {
     const wf_json *list = own(m, "labels");
-    const wf_json *by_id = m->config.kind == WF_CONFIG_HF ? wf_json_get(m->config.args, "id2label") : NULL;
+    const wf_json *by_id = m->config.kind == WF_CONFIG_HF ? wf_map_key(m, "id2label") : NULL;
     const wf_json *from = list != NULL ? list : by_id;
     if (m->classes == 0) {
         return;

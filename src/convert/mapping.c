@@ -156,8 +156,16 @@ void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const 
     wf_map_list_add(m, &m->taps, wf_map_format(m, "%s|%s|%s", source_name, node, order));
 }
 
+const wf_json *wf_map_key(const wf_mapping *m, const char *key) {
+    wf_json *v = (wf_json *)wf_json_get(m->config.args, key); /* this mapping's own tree */
+    if (v != NULL) {
+        v->seen = true;
+    }
+    return v;
+}
+
 uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback) {
-    const wf_json *v = wf_json_get(m->config.args, key);
+    const wf_json *v = wf_map_key(m, key);
     unsigned long long u = 0;
     if (v == NULL || v->kind == WF_JSON_NULL) {
         return fallback;
@@ -170,7 +178,7 @@ uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback) {
 }
 
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback) {
-    const wf_json *v = wf_json_get(m->config.args, key);
+    const wf_json *v = wf_map_key(m, key);
     if (v == NULL || v->kind == WF_JSON_NULL) {
         return fallback;
     }
@@ -178,4 +186,16 @@ bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback) {
         wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is neither true nor false", key, m->config.file);
     }
     return v->boolean;
+}
+
+bool wf_map_is_class(const char *name, const char *wanted) {
+    const char *dot = strrchr(name, '.');
+    return strcmp(name, wanted) == 0 || (dot != NULL && strcmp(dot + 1, wanted) == 0);
+}
+
+bool wf_map_is_partial(const char *name) { return strncmp(name, "partial(", 8) == 0 || strncmp(name, "functools.partial(", 18) == 0; }
+
+const char *wf_map_arg_text(const wf_mapping *m, const char *key) {
+    const wf_json *v = wf_map_key(m, key);
+    return v != NULL && v->kind == WF_JSON_STRING && !wf_map_is_partial(v->string) ? v->string : NULL;
 }

@@ -51,6 +51,7 @@ typedef struct wf_mapping {
     uint32_t row_count, row_capacity;
     wf_map_list taps;         /* "source|node|order" */
     wf_map_list assumptions, left_out, labels;
+    wf_map_list ignored;      /* what the config says and nobody read, as sentences */
     const char *architecture, *family; /* general.architecture; "sail-sg/poolformer", "timm", "transformers" */
     const char *name;
     uint32_t classes;         /* 0: no classifier */
@@ -95,12 +96,20 @@ bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count
 /* NAME.weight and NAME.bias. */
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional);
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order);
+/* args.KEY, or NULL. Maps read the config through this, so that keys which nobody reads can be named. */
+const wf_json *wf_map_key(const wf_mapping *m, const char *key);
 /* args.KEY as a whole number, `fallback` when absent or null. */
 uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback);
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
+/* args.KEY as a class name; NULL when it is absent or partial(…). */
+const char *wf_map_arg_text(const wf_mapping *m, const char *key);
+bool wf_map_is_class(const char *name, const char *wanted); /* with or without its module */
+bool wf_map_is_partial(const char *name); /* what a printed signature leaves of a function: the contract is to pass over it */
 
 /* config.c: parses the texts of the options. */
 wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o);
+/* After the map: fills `ignored`. */
+void wf_map_name_ignored(wf_mapping *m);
 /* image_config.c: size, crop, mean, std and labels from HF's files, from the object "wf", or assumed (`assumed`) and said so. */
 void wf_map_image(wf_mapping *m, const wf_image_params *assumed);
 /* The same with ImageNet's mean and std, a square and bicubic resampling assumed. */

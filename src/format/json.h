@@ -28,6 +28,7 @@ typedef struct wf_json {
     size_t length;
     struct wf_json *first, *next; /* children; siblings */
     size_t count;                 /* children */
+    bool seen;                    /* for readers that want to know what they left out */
 } wf_json;
 
 wf_status wf_json_parse(wf_arena *arena, const char *text, size_t n, const char *where,

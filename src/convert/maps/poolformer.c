@@ -5,8 +5,7 @@
                `network`, so it says where stages, downsamplings and position tables stand.
      timm      stem.conv, stages.S.downsample.conv, stages.S.blocks.J.{…, layer_scale1.scale}, head.norm, head.fc. Its head pools
                first and normalises the pooled vector with eps 1e-6: same weights, other logits.
-     HF        poolformer.encoder.patch_embeddings.S.projection, .block.S.J.{before_norm,after_norm,output.conv1,output.conv2}, norm,
-               classifier.
+     HF        poolformer.encoder.patch_embeddings.S.projection, .block.S.J.{before_norm,after_norm,output.conv{1,2}}, norm, classifier.
 
    Sources: sail-sg/poolformer models/{poolformer,metaformer}.py, timm metaformer.py, transformers modeling_poolformer.py. */
 #include <string.h>
@@ -15,7 +14,6 @@
 #include "convert/maps/pyramid.h"
 
 enum { MAX_STAGES = 8, MAX_BLOCKS = 256, MAX_ENTRIES = 32 };
-
 typedef enum library { SAIL, TIMM, HF } library;
 
 /* Names inside a block, in each library's words. */
@@ -141,18 +139,6 @@ static bool recognise(wf_mapping *m, details *d) {
 
 /* ---- what the tensors cannot tell ---- */
 
-static bool is_class(const char *name, const char *wanted) {
-    const char *dot = strrchr(name, '.');
-    return strcmp(name, wanted) == 0 || (dot != NULL && strcmp(dot + 1, wanted) == 0);
-}
-
-static bool is_partial(const char *name) { return strncmp(name, "partial(", 8) == 0 || strncmp(name, "functools.partial(", 18) == 0; }
-
-static const char *text_arg(const wf_mapping *m, const char *key) {
-    const wf_json *v = wf_json_get(m->config.args, key);
-    return v != NULL && v->kind == WF_JSON_STRING && !is_partial(v->string) ? v->string : NULL;
-}
-
 static const char *mixer_from_tensors(wf_mapping *m, const details *d, uint32_t s) {
     const char *b = block_prefix(m, d, s, 0);
     return has(m, b, ".token_mixer.qkv.weight") ? "attention" : has(m, b, ".token_mixer.fc.weight") ? "spatial_fc" : NULL;
@@ -165,11 +151,11 @@ static void read_token_mixers(wf_mapping *m, details *d, const wf_json *list) {
     for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
         const wf_json *v = list->kind == WF_JSON_ARRAY ? wf_json_at(list, s) : list;
         const char *from_tensors = mixer_from_tensors(m, d, s), *name = v != NULL && v->kind == WF_JSON_STRING ? v->string : NULL;
-        if (name == NULL || is_partial(name)) {
+        if (name == NULL || wf_map_is_partial(name)) {
             d->mixer[s] = from_tensors;
         } else {
             for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-                d->mixer[s] = is_class(name, known[i].class_name) ? known[i].mixer : d->mixer[s];
+                d->mixer[s] = wf_map_is_class(name, known[i].class_name) ? known[i].mixer : d->mixer[s];
             }
             if (d->mixer[s] == NULL) {
                 wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "token mixer \"%s\" of stage %u is not one of Identity, Pooling, "
@@ -187,16 +173,16 @@ static void read_token_mixers(wf_mapping *m, details *d, const wf_json *list) {
 }
 
 static void need_plain(wf_mapping *m, const char *key, const char *wanted) {
-    const char *v = text_arg(m, key);
-    if (v != NULL && !is_class(v, wanted)) {
+    const char *v = wf_map_arg_text(m, key);
+    if (v != NULL && !wf_map_is_class(v, wanted)) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "%s = \"%s\" in %s is not supported (only %s)", key, v, m->config.file, wanted);
     }
 }
 
 static void configure_sail(wf_mapping *m, details *d) {
-    const wf_json *mixers = wf_json_get(m->config.args, "token_mixers");
+    const wf_json *mixers = wf_map_key(m, "token_mixers");
     bool metaformer = (mixers != NULL && mixers->kind != WF_JSON_NULL) ||
-                      (m->config.class_name != NULL && is_class(m->config.class_name, "MetaFormer"));
+                      (m->config.class_name != NULL && wf_map_is_class(m->config.class_name, "MetaFormer"));
     bool mixer_tensors = false;
     for (uint32_t s = 0; s < d->stages; s++) {
         mixer_tensors |= mixer_from_tensors(m, d, s) != NULL;
@@ -212,9 +198,9 @@ static void configure_sail(wf_mapping *m, details *d) {
         return;
     }
     d->norm = metaformer ? "layer_norm" : "group_norm";
-    const char *norm = text_arg(m, "norm_layer");
+    const char *norm = wf_map_arg_text(m, "norm_layer");
     if (norm != NULL) {
-        d->norm = is_class(norm, "GroupNorm") ? "group_norm" : is_class(norm, "LayerNormChannel") ? "layer_norm" : NULL;
+        d->norm = wf_map_is_class(norm, "GroupNorm") ? "group_norm" : wf_map_is_class(norm, "LayerNormChannel") ? "layer_norm" : NULL;
         if (d->norm == NULL) {
             wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "norm_layer \"%s\" is neither GroupNorm nor LayerNormChannel", norm);
             return;
@@ -259,7 +245,7 @@ static void configure_timm(wf_mapping *m, details *d) {
 
 /* A list of four equal values of HF's config, from stage `first` on. */
 static uint32_t hf_equal(wf_mapping *m, const details *d, const char *key, uint32_t first, uint32_t last, uint32_t fallback) {
-    const wf_json *list = wf_json_get(m->config.args, key);
+    const wf_json *list = wf_map_key(m, key);
     unsigned long long v = fallback, other;
     for (uint32_t s = first; list != NULL && s <= last && s < d->stages; s++) {
         if (!wf_json_to_u64(wf_json_at(list, s), &other) || (s != first && other != v)) {
@@ -303,8 +289,8 @@ static uint32_t kernel_of(wf_mapping *m, const char *conv) {
 
 static void need_geometry(wf_mapping *m, const details *d, const char *what, uint32_t kernel, uint32_t usual, const char *stride,
                           const char *pad) {
-    bool told = m->config.kind != WF_CONFIG_NONE && (d->lib == HF || (wf_json_get(m->config.args, stride) != NULL &&
-                                                                      wf_json_get(m->config.args, pad) != NULL));
+    bool told = m->config.kind != WF_CONFIG_NONE && (d->lib == HF || (wf_map_key(m, stride) != NULL &&
+                                                                      wf_map_key(m, pad) != NULL));
     if (kernel != usual && !told && d->lib != TIMM) {
         wf_map_fail(m, WF_E_MISSING, stride, "the %s convolution is %u × %u instead of the usual %u × %u, so its stride and padding "
                     "cannot be assumed; give %s and %s in --config", what, kernel, kernel, usual, usual, stride, pad);
@@ -347,8 +333,22 @@ static void configure(wf_mapping *m, details *d) {
     }
 }
 
+/* `downsamples` of the official classes: whether a stage follows with a smaller picture, where widths do not say so already. */
+static void compare_downsamples(wf_mapping *m, const details *d) {
+    const wf_json *list = d->lib == SAIL ? wf_map_key(m, "downsamples") : NULL;
+    for (uint32_t s = 1; list != NULL && list->kind != WF_JSON_NULL && s < d->stages; s++) {
+        const wf_json *v = wf_json_at(list, s - 1);
+        bool told = v != NULL && v->boolean, must = d->width[s] != d->width[s - 1];
+        if (v == NULL || v->kind != WF_JSON_BOOL || (told || must) != d->down[s]) {
+            wf_map_fail(m, WF_E_SHAPE, m->config.file, "downsamples of %s does not fit the checkpoint, whose stage %u begins with%s a "
+                        "smaller picture: another model's config?", m->config.file, s, d->down[s] ? "" : "out");
+        }
+    }
+}
+
 /* The config may repeat what the tensors say; a contradiction means that they do not belong together. */
 static void compare_with_config(wf_mapping *m, const details *d) {
+    compare_downsamples(m, d);
     static const char *const widths[] = {[SAIL] = "embed_dims", [TIMM] = "dims", [HF] = "hidden_sizes"};
     static const char *const depths[] = {[SAIL] = "layers", [TIMM] = "depths", [HF] = "depths"};
     for (uint32_t s = 0; s < d->stages; s++) {
@@ -357,7 +357,7 @@ static void compare_with_config(wf_mapping *m, const details *d) {
             uint32_t scale, found; /* the config's value × scale, rounded down, must be `found` */
         } rows[] = {{widths[d->lib], 1, d->width[s]}, {depths[d->lib], 1, d->blocks[s]}, {"mlp_ratios", d->width[s], d->hidden[s]}};
         for (int i = 0; i < 3; i++) {
-            const wf_json *list = wf_json_get(m->config.args, rows[i].key), *v = wf_json_at(list, s);
+            const wf_json *list = wf_map_key(m, rows[i].key), *v = wf_json_at(list, s);
             bool given = list != NULL && list->kind != WF_JSON_NULL;
             if (given && (list->count != d->stages || v == NULL || v->kind != WF_JSON_NUMBER ||
                           !(v->number * rows[i].scale >= rows[i].found && v->number * rows[i].scale < rows[i].found + 1.0))) {

@@ -96,7 +96,7 @@ static uint32_t square_root(uint64_t n) {
 }
 
 static bool pair_arg(const wf_mapping *m, const char *key, uint32_t out[2]) {
-    const wf_json *v = wf_json_get(m->config.args, key);
+    const wf_json *v = wf_map_key(m, key);
     bool list = v != NULL && v->kind == WF_JSON_ARRAY && v->count == 2;
     for (size_t i = 0; i < 2; i++) {
         unsigned long long u;
@@ -147,7 +147,7 @@ static void expect_arg(wf_mapping *m, const char *key, uint32_t found) {
 }
 
 static const char *text_arg(const wf_mapping *m, const char *key) {
-    const wf_json *v = wf_json_get(m->config.args, key);
+    const wf_json *v = wf_map_key(m, key);
     return v != NULL && v->kind == WF_JSON_STRING && strncmp(v->string, "partial(", 8) != 0 &&
                    strncmp(v->string, "functools.partial(", 18) != 0
                ? v->string
@@ -235,7 +235,7 @@ static void configure(wf_mapping *m, details *d) {
     if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
     }
-    const wf_json *eps = wf_json_get(m->config.args, "layer_norm_eps");
+    const wf_json *eps = wf_map_key(m, "layer_norm_eps");
     d->eps = d->hf ? 1e-12f : 1e-6f;
     if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
         d->eps = (float)eps->number;
