@@ -38,21 +38,22 @@ export async function* ofBytes(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** A chunk is valid until the next is asked for. */
 export async function* ofBlob(blob: Blob, name: string): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < blob.size; at += CHUNK) {
-    let piece: ArrayBuffer;
-    try {
-      piece = await blob.slice(at, at + CHUNK).arrayBuffer();
-    } catch (error) {
-      throw fail(
-        "IO",
-        name,
-        `${name} could not be read at byte ${at} (${(error as Error).message}); choose the ` +
-          "file again",
-        at,
-      );
+  let at = 0;
+  try {
+    for await (const chunk of ofBody(blob.stream())) {
+      at += chunk.length;
+      yield chunk;
     }
-    yield new Uint8Array(piece);
+  } catch (error) {
+    throw fail(
+      "IO",
+      name,
+      `${name} could not be read at byte ${at} (${(error as Error).message}); choose the ` +
+        "file again",
+      at,
+    );
   }
 }
 

@@ -1,19 +1,22 @@
 /* The shelf in the origin private file system. In a worker data is written through a synchronous
    handle, which is the fast way and keeps what was flushed; on a page's thread through a stream,
    whose data appears when it is closed. Reading is the same in both. */
-import { CHUNK } from "./bytes.ts";
+import { CHUNK, ofBody } from "./bytes.ts";
 import type { Shelf, Sink } from "./shelf.ts";
 
 const FOLDER = "wasmformer";
 
 /** Missing in the DOM's types, which know pages only. */
 interface SyncHandle {
+  read(into: Uint8Array, options: { at: number }): number;
   truncate(size: number): void;
   write(bytes: Uint8Array, options: { at: number }): number;
   flush(): void;
   close(): void;
 }
-type FileHandle = FileSystemFileHandle & { createSyncAccessHandle?(): Promise<SyncHandle> };
+type FileHandle = FileSystemFileHandle & {
+  createSyncAccessHandle?(options?: { mode: string }): Promise<SyncHandle>;
+};
 type Folder = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
 
 async function sink(handle: FileHandle, at: number): Promise<Sink> {
@@ -36,19 +39,36 @@ async function sink(handle: FileHandle, at: number): Promise<Sink> {
   await stream.truncate(at);
   await stream.seek(at);
   return {
-    write: (bytes) => stream.write(bytes.slice()),
+    write: (bytes) => stream.write(bytes as Uint8Array<ArrayBuffer>), // copied before this resolves
     flush: () => undefined,
     close: () => stream.close(),
   };
 }
 
-async function* readFile(file: File, bytes: number): AsyncGenerator<Uint8Array> {
+/* Both read into one buffer again and again: the memory of many would be given back late (24 MB piled
+   up for a model of 48). A chunk is valid until the next is asked for. */
+async function* readFile(handle: FileHandle, bytes: number): AsyncGenerator<Uint8Array> {
+  const file = await handle.getFile();
   if (file.size < bytes) {
     throw new Error(`${file.size} bytes are there instead of ${bytes}`);
   }
-  for (let at = 0; at < bytes; at += CHUNK) {
-    const piece = file.slice(at, Math.min(at + CHUNK, bytes));
-    yield new Uint8Array(await piece.arrayBuffer());
+  // Where the mode is not known and another tab reads too, this fails, and the file is read as a stream
+  const access = await handle.createSyncAccessHandle?.({ mode: "read-only" }).catch(() => undefined);
+  if (access === undefined) {
+    yield* ofBody(file.slice(0, bytes).stream());
+    return;
+  }
+  try {
+    const buffer = new Uint8Array(CHUNK);
+    for (let at = 0; at < bytes; at += CHUNK) {
+      const piece = buffer.subarray(0, Math.min(CHUNK, bytes - at));
+      if (access.read(piece, { at }) !== piece.length) {
+        throw new Error(`the file ends before byte ${bytes}`);
+      }
+      yield piece;
+    }
+  } finally {
+    access.close();
   }
 }
 
@@ -92,7 +112,7 @@ export async function opfsShelf(): Promise<Shelf | undefined> {
     },
     size: async (name) => (await file(name))?.size ?? 0,
     async *read(name, bytes) {
-      yield* readFile((await file(name)) ?? new File([], name), bytes);
+      yield* readFile((await folder.getFileHandle(name)) as FileHandle, bytes);
     },
     append,
     async remove(name) {

@@ -41,7 +41,8 @@ const types = {
 const page = (head) => `<!doctype html><meta charset="utf-8"><title>test</title>${head}`;
 
 /**
- * Serves web/dist under /MODE/, pages of both kinds, and what `extra` gives: (path, request) → {body, status?, headers?}.
+ * Serves web/dist under /MODE/, pages of both kinds, and what `extra` gives: (path, request) → {body, status?, headers?}
+ * or {send: (response) => …}.
  * A classic page loads `script` of the query (another origin's), if given.
  */
 export async function serve(extra = () => undefined) {
@@ -59,6 +60,7 @@ export async function serve(extra = () => undefined) {
       response.end(body);
     };
     const special = extra(path, request, mode);
+    if (special?.send !== undefined) return special.send(response);
     if (special !== undefined) return answer(special.body, special.status, special.headers);
     if (path === "classic.html") {
       const script = url.searchParams.get("script") ?? "wasmformer.js";
@@ -92,7 +94,7 @@ export async function serve(extra = () => undefined) {
   };
 }
 
-function chromiumPath() {
+export function chromiumPath() {
   if (process.env.WASMFORMER_CHROMIUM) return process.env.WASMFORMER_CHROMIUM;
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
     for (const name of ["chromium", "chromium-browser", "google-chrome", "chrome"]) {
