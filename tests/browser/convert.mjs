@@ -1,7 +1,7 @@
 // The converter in Chromium: the bytes that Node and the WASI command write, under a strict policy, from another origin, and
 // where nothing can be kept; aborts and closed pages leave no file behind; two pages don't take each other's.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { must, wasi } from "../golden/lib.mjs";
 import { attempt, check, finish, root, workFolder } from "../web/lib/web.mjs";
@@ -147,6 +147,28 @@ await attempt("another origin's script", () =>
   inPage(`${server.base}/plain/classic.html?script=${encodeURIComponent(`${server.other}/cdn/wasmformer.js`)}`, async (page) => {
     const got = await page.evaluate(async () => hashOf(await (await wasmformer.convert(await fileOf("poolformer_tiny.pth.tar"))).blob()));
     check("from a CDN: the same bytes", got === byCommand("poolformer_tiny.pth.tar"), got);
+  }));
+
+await attempt("no room, and a file that changes", () =>
+  inPage(`${server.base}/csp/classic.html`, async (page) => {
+    const cdp = await page.context().newCDPSession(page);
+    const quota = (bytes) => cdp.send("Storage.overrideQuotaForOrigin", { origin: server.base, ...(bytes && { quotaSize: bytes }) });
+    const once = () => page.evaluate(async () => ({ ...(await errorOf(wasmformer.convert(await fileOf("poolformer_tiny.pth.tar")).then((r) => r.free()))), kept: await kept() }));
+    await quota(200000);
+    const full = await once();
+    check("a store that is full gets a sentence, and nothing stays", full.code === "IO" && /could not be stored after \d+ bytes/.test(full.message) && full.kept.length === 0, JSON.stringify(full));
+    await quota();
+    const file = join(workFolder(), "changing.pth");
+    copyFileSync(join(data, "poolformer_tiny.pth.tar"), file);
+    await page.evaluate(() => {
+      const input = document.createElement("input");
+      input.type = "file";
+      document.body.append(input);
+    });
+    await page.setInputFiles("input", file);
+    writeFileSync(file, "something else");
+    const changed = await page.evaluate(async () => ({ ...(await errorOf(wasmformer.convert(document.querySelector("input").files[0]))), kept: await kept() }));
+    check("a file that was changed since it was chosen is named", changed.code === "IO" && /changing\.pth could not be read at byte \d+.*choose it again/.test(changed.message) && changed.kept.length === 0, JSON.stringify(changed));
   }));
 
 await attempt("no private file system", () =>
