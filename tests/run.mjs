@@ -86,8 +86,8 @@ function discover() {
         groups.push({...kind, jobs: 2, programs: unit.map((stem) => ({name: stem, argv: kind.program(stem)}))});
     }
     const everything = ['native', 'wasi', 'web', 'package'];
-    const needs = {apps: ['native', 'web', 'package', 'tools'], gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], fuzz: ['asan']};
-    const last = ['web', 'apps', 'browser']; // the slow ones
+    const needs = {apps: ['native', 'web', 'package', 'tools'], gates: ['web', 'package'], golden: ['native', 'wasi'], wasi: [], cli: ['native', 'wasi'], fuzz: ['asan'], soak: [...everything, 'asan']};
+    const last = ['web', 'apps', 'browser', 'soak']; // the slow ones
     const aside = new Set(['unit', 'bench', ...last]);
     const folders = readdirSync('tests', {withFileTypes: true}).filter((e) => e.isDirectory()).map((e) => e.name).sort();
     for (const name of [...folders.filter((f) => !aside.has(f)), ...last]) {
@@ -95,7 +95,7 @@ function discover() {
             name: basename(path).replace(/\.\w+$/, ''),
             argv: [interpreters[path.match(/\.\w+$/)[0]], path],
         }));
-        groups.push({name, needs: needs[name] ?? everything, jobs: name === 'browser' ? 1 : 2, programs});
+        groups.push({name, needs: needs[name] ?? everything, jobs: ['browser', 'soak'].includes(name) ? 1 : 2, programs});
     }
     for (const group of groups) {
         if (options.only) group.programs = group.programs.filter((p) => options.only.test(`${group.name}/${p.name}`));

@@ -359,6 +359,9 @@ WF_EXPORT(wf_thread_tls) uint32_t engine_thread_tls(uint32_t index) {
 
 WF_EXPORT(wf_thread_main) void engine_thread_main(uint32_t index) { wf_pool_help(engine.model->pool, index); }
 WF_EXPORT(wf_threads_ready) uint32_t engine_threads_ready(void) { return wf_pool_ready(engine.model->pool); }
+WF_EXPORT(wf_threads_leave) void engine_threads_leave(void) {
+    wf_pool_dismiss(engine.model != NULL ? engine.model->pool : NULL);
+}
 
 #else
 
@@ -366,6 +369,7 @@ WF_EXPORT(wf_thread_prepare) uint32_t engine_thread_prepare(uint32_t index) { re
 WF_EXPORT(wf_thread_tls) uint32_t engine_thread_tls(uint32_t index) { return index & 0; }
 WF_EXPORT(wf_thread_main) void engine_thread_main(uint32_t index) { (void)index; }
 WF_EXPORT(wf_threads_ready) uint32_t engine_threads_ready(void) { return 0; }
+WF_EXPORT(wf_threads_leave) void engine_threads_leave(void) {}
 
 #endif
 

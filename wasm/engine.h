@@ -90,6 +90,7 @@ uint32_t engine_thread_prepare(uint32_t index); /* wf_thread_prepare: stack top,
 uint32_t engine_thread_tls(uint32_t index);     /* wf_thread_tls */
 void engine_thread_main(uint32_t index);        /* wf_thread_main */
 uint32_t engine_threads_ready(void);            /* wf_threads_ready: helpers that have reported for work */
+void engine_threads_leave(void);                /* wf_threads_leave: helpers return from wf_thread_main, soon; before ending their workers */
 uint32_t engine_thread_stack_bytes(void);       /* wf_thread_stack_bytes */
 
 /* Not an export: the error that the next failure fills, cleared; for tools.c. */

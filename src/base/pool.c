@@ -186,13 +186,22 @@ wf_status wf_pool_create(uint32_t threads, wf_pool **out, wf_error *err) {
     return WF_OK;
 }
 
+void wf_pool_dismiss(wf_pool *pool) {
+    (void)pool;
+#if WF_THREADS
+    if (pool != NULL) {
+        atomic_store(&pool->quit.v, 1);
+        announce(pool);
+    }
+#endif
+}
+
 void wf_pool_free(wf_pool *pool) {
     if (pool == NULL) {
         return;
     }
+    wf_pool_dismiss(pool);
 #if WF_THREADS
-    atomic_store(&pool->quit.v, 1);
-    announce(pool);
 #if !defined(__wasm__)
     for (uint32_t i = 1; i < pool->threads; i++) {
         pthread_join(pool->handles[i], NULL);

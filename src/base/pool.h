@@ -19,6 +19,8 @@ typedef void (*wf_pool_tile)(void *arg, uint32_t tile, uint32_t thread);
 /* threads counts the caller. Natively the helpers start here (fewer if the system refuses: see wf_pool_threads);
    on wasm they arrive through wf_pool_help. */
 wf_status wf_pool_create(uint32_t threads, wf_pool **out, wf_error *err);
+/* Tells the helpers to leave, without waiting for them. Jobs still run, on the caller alone once they have left. */
+void wf_pool_dismiss(wf_pool *pool);
 /* Tells the helpers to leave and, natively, joins them. On wasm the page has ended its workers before. */
 void wf_pool_free(wf_pool *pool);
 uint32_t wf_pool_threads(const wf_pool *pool);

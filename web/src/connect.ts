@@ -6,14 +6,15 @@ import { fail } from "./errors.ts";
 import { workerIntegrity } from "./place.ts";
 import type { FromEngine } from "./protocol.ts";
 import { Server } from "./serve.ts";
+import { HelperWorkers } from "./threads.ts";
 
 const HELLO_LIMIT_MS = 15000;
+/* A worker that is told to close needs the rest of a slice of work at most. */
+const GRACE_MS = 500;
 
 export interface Connection {
   end: Endpoint;
   inWorker: boolean;
-  /** What threads of the engine are started from. */
-  startUrl: string;
   /** Why there is no worker, where there is none. */
   notes: string[];
   onMessage: (message: FromEngine) => void;
@@ -58,14 +59,18 @@ export async function inWorker(url: string, integrity: string): Promise<Connecti
   const startUrl = isForeign(url) ? await crossOriginShim(url, integrity) : url;
   const end = startWorker(startUrl);
   const nothing = (): void => undefined;
+  const helpers = new HelperWorkers(startUrl, (why) => end.post({ type: "lost", why }));
   const connection: Connection = {
     end,
     inWorker: true,
-    startUrl,
     notes: [],
     onMessage: nothing,
     onFailure: nothing,
-    close: () => end.close(),
+    close: () =>
+      void end.retire(GRACE_MS).then(() => {
+        end.close();
+        helpers.close();
+      }),
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
@@ -77,7 +82,8 @@ export async function inWorker(url: string, integrity: string): Promise<Connecti
         HELLO_LIMIT_MS,
       );
       end.listen(
-        (message: FromEngine) => connection.onMessage(message),
+        (message: FromEngine) =>
+          message.type === "thread" ? helpers.start(message.start) : connection.onMessage(message),
         (why) => connection.onFailure(why),
       );
     });
@@ -90,7 +96,7 @@ export async function inWorker(url: string, integrity: string): Promise<Connecti
   return connection;
 }
 
-function onThisThread(url: string, note: string): Connection {
+function onThisThread(note: string): Connection {
   const [end, engineEnd] = localPair();
   const server = new Server(engineEnd, false);
   engineEnd.listen(
@@ -105,7 +111,6 @@ function onThisThread(url: string, note: string): Connection {
   const connection: Connection = {
     end,
     inWorker: false,
-    startUrl: url,
     notes: [note],
     onMessage: () => undefined,
     onFailure: () => undefined,
@@ -121,16 +126,15 @@ function onThisThread(url: string, note: string): Connection {
 /** url: the worker file; wanted: false keeps everything on this thread. */
 export async function connect(url: string, wanted: boolean): Promise<Connection> {
   if (!wanted) {
-    return onThisThread(url, "The engine runs on the calling thread, as asked for.");
+    return onThisThread("The engine runs on the calling thread, as asked for.");
   }
   if (!hasWorkers()) {
-    return onThisThread(url, "The engine runs on the calling thread: there are no workers here.");
+    return onThisThread("The engine runs on the calling thread: there are no workers here.");
   }
   try {
     return await inWorker(url, workerIntegrity);
   } catch (error) {
     return onThisThread(
-      url,
       `The engine runs on the calling thread: the worker ${url} could not be started ` +
         `(${(error as Error).message}).`,
     );

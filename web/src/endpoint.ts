@@ -8,7 +8,10 @@ export interface Endpoint {
   post(message: unknown, transfer?: Transferable[]): void;
   /** Called once, at the start, before any message can arrive. */
   listen(onMessage: (message: never) => void, onFailure: (why: string) => void): void;
+  /** Ends the other side at once. */
   close(): void;
+  /** Asks the other side to let go of everything; resolves when it has, or after so many ms. */
+  retire(ms: number): Promise<void>;
   /**
    * One reason more (or less) why this keeps a Node process alive; there is one at the start.
    */
@@ -16,6 +19,7 @@ export interface Endpoint {
 }
 
 const nothing = (): void => undefined;
+const done = async (): Promise<void> => undefined;
 
 function fromDomWorker(worker: Worker): Endpoint {
   return {
@@ -30,6 +34,18 @@ function fromDomWorker(worker: Worker): Endpoint {
       worker.onmessageerror = () => onFailure("a message could not be read");
     },
     close: () => worker.terminate(),
+    retire: (ms) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        worker.onerror = worker.onmessageerror = null;
+        worker.onmessage = ({ data }: MessageEvent) => {
+          if ((data as { type?: string }).type === "closed") {
+            clearTimeout(timer);
+            resolve();
+          }
+        };
+        worker.postMessage({ type: "close" });
+      }),
     hold: nothing,
   };
 }
@@ -45,6 +61,7 @@ function fromNodeWorker(url: string): Endpoint {
       worker.on("messageerror", (error) => onFailure(String(error)));
     },
     close: () => void worker.terminate(),
+    retire: done, // its workers end at once, whatever they do
     hold(busy) {
       reasons += busy ? 1 : -1;
       reasons > 0 ? worker.ref() : worker.unref();
@@ -86,6 +103,7 @@ export function parentEndpoint(): Endpoint {
       post: (message, transfer = []) => port.postMessage(message, transfer),
       listen: (onMessage) => port.on("message", (message) => onMessage(message as never)),
       close: nothing,
+      retire: done,
       hold: nothing,
     };
   }
@@ -96,6 +114,7 @@ export function parentEndpoint(): Endpoint {
       scope.onmessage = (event) => onMessage(event.data as never);
     },
     close: () => scope.close(),
+    retire: done,
     hold: nothing,
   };
 }
@@ -120,6 +139,7 @@ export function localPair(): [Endpoint, Endpoint] {
     close() {
       open = false;
     },
+    retire: done,
     hold: nothing,
   });
   return [end(1), end(0)];

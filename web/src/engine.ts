@@ -16,7 +16,7 @@ import { Reporter } from "./progress.ts";
 import { Calls, selfTest } from "./self-test.ts";
 import { Runner } from "./session.ts";
 import type { Begin } from "./split.ts";
-import { Helpers } from "./threads.ts";
+import { Helpers, type Crew } from "./threads.ts";
 import type { ModelInfo, Progress, SelfTest } from "./types.ts";
 
 const SIMD_BACKEND = 0;
@@ -71,6 +71,7 @@ export class Engine {
     private readonly inWorker: boolean,
     report: (progress: Progress) => void,
     private readonly stop: Stop,
+    private readonly crew: Crew,
   ) {
     this.pace = new Pace(this.slice);
     this.progress = new Reporter(report);
@@ -88,8 +89,9 @@ export class Engine {
     inWorker: boolean,
     report: (progress: Progress) => void,
     stop: Stop,
+    crew: Crew,
   ): Promise<{ engine: Engine; info: ModelInfo; complete: Promise<ModelInfo> }> {
-    const engine = new Engine(options, inWorker, report, stop);
+    const engine = new Engine(options, inWorker, report, stop, crew);
     try {
       return { engine, ...(await engine.load(open)) };
     } catch (error) {
@@ -273,7 +275,7 @@ export class Engine {
     }
     this.openModel(this.instance, source, choice.threads, false);
     if (choice.threads > 1) {
-      this.helpers = new Helpers(this.instance, module, choice.threads, this.options.startUrl);
+      this.helpers = new Helpers(this.instance, module, choice.threads, this.crew);
     }
   }
 
@@ -395,7 +397,7 @@ export class Engine {
   }
 
   close(): void {
-    this.helpers?.close();
+    this.helpers?.leave();
     this.helpers = this.runner = this.instance = undefined;
   }
 }

@@ -58,6 +58,7 @@ export interface Exports {
   wf_thread_tls(index: number): number;
   wf_thread_main(index: number): void;
   wf_threads_ready(): number;
+  wf_threads_leave(): void;
   /** Only in modules with threads. */
   __stack_pointer?: WebAssembly.Global;
   __wasm_init_tls?(tls: number): void;

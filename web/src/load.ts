@@ -89,7 +89,6 @@ export async function load(
   const connection = await connect(url, worker !== false);
   const wire: WireOptions = {
     files: { ...files, worker: url },
-    startUrl: connection.startUrl,
     activations,
     notes: connection.notes,
     stream: stream === true,

@@ -24,8 +24,6 @@ export type WireSource =
 export interface WireOptions {
   /** Absolute addresses of the worker file and the engines. */
   files: Files;
-  /** What threads are started from: the same file, or a blob of it. */
-  startUrl: string;
   /** What runs in place of the .wasm file. */
   engine?: BufferSource | WebAssembly.Module;
   build?: "relaxed" | "simd";
@@ -66,14 +64,21 @@ export type ToEngine =
   | { type: "abort"; id: number }
   /** Somebody waits for the self-test. */
   | { type: "test" }
+  /** A helper will not come. */
+  | { type: "lost"; why: string }
+  /** Let go of everything. */
+  | { type: "close" }
   | HelperStart;
 
 export type FromEngine =
   | { type: "hello" }
-  | { type: "up" }
   | { type: "want"; pipe: number }
   /** No more of it is wanted. */
   | { type: "leave"; pipe: number }
+  /** A thread of the engine is to be started. */
+  | { type: "thread"; start: HelperStart }
+  /** Nothing runs here any more. */
+  | { type: "closed" }
   | { type: "progress"; progress: Progress }
   | { type: "opened"; info: ModelInfo }
   | { type: "refused"; error: WireError }

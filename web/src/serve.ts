@@ -10,6 +10,7 @@ import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
 import { openUrl } from "./download.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
 import { ofParts, twice } from "./split.ts";
+import type { Crew } from "./threads.ts";
 import type { ModelInfo } from "./types.ts";
 
 /** Errors of the file itself, of which no copy should be kept. */
@@ -71,6 +72,10 @@ export class Server {
   private source: ByteSource | undefined;
   private readonly stops = new Map<number, Stop>();
   private readonly loading: Stop = { stopped: false };
+  private readonly crew: Crew = {
+    start: (start) => this.post({ type: "thread", start }),
+    failure: "",
+  };
   /** Ends requests and waits; where there is a worker, its end ends them too. */
   private readonly life = new AbortController();
 
@@ -107,15 +112,19 @@ export class Server {
       case "test":
         this.engine?.testNow();
         break;
+      case "lost":
+        this.crew.failure ||= message.why;
+        break;
+      case "close":
+        this.close();
+        this.post({ type: "closed" });
+        break;
       case "helper":
         break;
     }
   }
 
-  /**
-   * On the calling thread there is no worker to end; this stops what is going on and lets the
-   * memory go.
-   */
+  /** Stops what is going on, sends the threads out of wasm and lets the memory go. */
   close(): void {
     this.loading.stopped = true;
     this.life.abort();
@@ -145,6 +154,7 @@ export class Server {
         this.inWorker,
         (progress) => this.post({ type: "progress", progress }),
         this.loading,
+        this.crew,
       );
       this.engine = engine;
       if (options.stream) {

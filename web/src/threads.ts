@@ -1,83 +1,98 @@
 /* Threads of an engine: workers of the same file on the same memory. The engine gives each a stack
-   and a TLS block; they then stay in wasm until they are ended. A run never waits for one that is
-   late: the pool hands work only to those that are there. */
+   and a TLS block, and the page starts it, beside the engine and not below it: Chromium ends a worker
+   below another one late (after two seconds, while it sleeps in wasm) or, when it answers, sometimes
+   never. They stay in wasm until they are sent home. A run never waits for one that is late: the pool
+   hands work only to those that are there. */
+import { pause } from "./breathe.ts";
 import { startWorker, type Endpoint } from "./endpoint.ts";
+import { fromWire } from "./errors.ts";
 import { imports, type Exports, type Instance } from "./instance.ts";
 import type { FromEngine, HelperStart } from "./protocol.ts";
-import { pause } from "./breathe.ts";
 
 const START_LIMIT_MS = 5000;
 
-interface Helper {
-  end: Endpoint;
-  up: boolean;
+/** What the engine has of the page: somebody who starts helpers, and says why one did not start. */
+export interface Crew {
+  start(helper: HelperStart): void;
+  failure: string;
 }
 
+/** The engine's side. */
 export class Helpers {
-  private helpers: Helper[] = [];
-  private failure = "";
   private readonly started = performance.now();
 
-  /** Starts threads − 1 helpers; they come up while the model is still on its way. */
+  /** Asks for threads − 1 helpers; they come up while the model is still on its way. */
   constructor(
     private readonly instance: Instance,
     module: WebAssembly.Module,
-    threads: number,
-    workerUrl: string,
+    private readonly threads: number,
+    private readonly crew: Crew,
   ) {
     for (let index = 1; index < threads; index++) {
       const stackTop = instance.must(instance.exports.wf_thread_prepare(index));
       const tls = instance.must(instance.exports.wf_thread_tls(index));
-      try {
-        const helper: Helper = { end: startWorker(workerUrl), up: false };
-        helper.end.listen(
-          (message: FromEngine) => {
-            helper.up ||= message.type === "up";
-            this.failure ||= message.type === "refused" ? message.error.message : "";
-          },
-          (why) => (this.failure ||= why),
-        );
-        const start: HelperStart = {
-          type: "helper",
-          module,
-          memory: instance.memory,
-          index,
-          stackTop,
-          tls,
-        };
-        helper.end.post(start);
-        this.helpers.push(helper);
-      } catch (error) {
-        this.failure ||= String(error);
-      }
+      crew.start({ type: "helper", module, memory: instance.memory, index, stackTop, tls });
     }
   }
 
-  /** How many threads there are in the end, and why fewer than wished. */
+  /** How many threads there are in the end, and why fewer than wished; a late one may still join. */
   async ready(): Promise<{ threads: number; failure: string }> {
-    const missing = (): boolean => this.instance.exports.wf_threads_ready() < this.helpers.length;
-    while (missing() && this.failure === "" && performance.now() - this.started < START_LIMIT_MS) {
+    const { crew, threads } = this;
+    const there = (): number => this.instance.exports.wf_threads_ready() + 1;
+    while (
+      there() < threads &&
+      crew.failure === "" &&
+      performance.now() - this.started < START_LIMIT_MS
+    ) {
       await pause(2);
     }
-    if (missing()) {
-      this.failure ||= `they were not ready after ${START_LIMIT_MS / 1000} seconds`;
-      // One that is up may be counted in the pool at this moment; only those that never got there
-      // may be ended.
-      this.helpers.filter((helper) => !helper.up).forEach((helper) => helper.end.close());
-      this.helpers = this.helpers.filter((helper) => helper.up);
-    }
-    return { threads: this.helpers.length + 1, failure: this.failure };
+    const late = `they were not ready after ${START_LIMIT_MS / 1000} seconds`;
+    return { threads: there(), failure: there() < threads ? crew.failure || late : "" };
   }
 
-  close(): void {
-    for (const helper of this.helpers.splice(0)) {
-      helper.end.close();
+  /** Sends them out of wasm, so that they can be ended at once. */
+  leave(): void {
+    try {
+      this.instance.exports.wf_threads_leave();
+    } catch {
+      // an engine that has crashed cannot even do that; then it takes the browser longer
     }
   }
 }
 
+/** The page's side: the workers that are helpers of one engine. */
+export class HelperWorkers {
+  private readonly ends: Endpoint[] = [];
+
+  /** lost: told why a helper will not come. */
+  constructor(
+    private readonly url: string,
+    private readonly lost: (why: string) => void,
+  ) {}
+
+  start(helper: HelperStart): void {
+    try {
+      const end = startWorker(this.url);
+      end.hold(false);
+      end.listen(
+        (message: FromEngine) =>
+          message.type === "refused" && this.lost(fromWire(message.error).message),
+        this.lost,
+      );
+      end.post(helper);
+      this.ends.push(end);
+    } catch (error) {
+      this.lost(String(error));
+    }
+  }
+
+  close(): void {
+    this.ends.splice(0).forEach((end) => end.close());
+  }
+}
+
 /** The life of a helper; returns when the engine closes its model. */
-export async function help(start: HelperStart, parent: Endpoint): Promise<void> {
+export async function help(start: HelperStart): Promise<void> {
   const instance = await WebAssembly.instantiate(start.module, imports(start.memory));
   const exports = instance.exports as unknown as Exports;
   if (exports.__stack_pointer === undefined || exports.__wasm_init_tls === undefined) {
@@ -86,6 +101,5 @@ export async function help(start: HelperStart, parent: Endpoint): Promise<void> 
   // Before any other call: an instance begins on the engine's own stack
   exports.__stack_pointer.value = start.stackTop;
   exports.__wasm_init_tls(start.tls);
-  parent.post({ type: "up" } satisfies FromEngine);
   exports.wf_thread_main(start.index);
 }

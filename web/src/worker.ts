@@ -11,7 +11,7 @@ const server = new Server(end, true);
 end.listen(
   (message: ToEngine) => {
     if (message.type === "helper") {
-      help(message, end).catch((error: unknown) =>
+      help(message).catch((error: unknown) =>
         end.post({ type: "refused", error: toWire(error) } satisfies FromEngine),
       );
     } else {
