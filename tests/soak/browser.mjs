@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { attempt, check, finish } from "../web/lib/web.mjs";
 import { launch, openPage, serve } from "../browser/lib/browser.mjs";
-import { counts, MB, model as path, processFigures, Samples, until } from "./lib/soak.mjs";
+import { counts, long, MB, model as path, processFigures, Samples, until } from "./lib/soak.mjs";
 
 const bytes = readFileSync(path);
 const server = await serve((name) => (name === "model.gguf" ? { body: bytes } : undefined));
@@ -114,6 +114,8 @@ const inPage = () => {
   };
 };
 
+/** Bytes that a process may grow by; a short test sees the engines of the browser still warming up. */
+const warm = (mb) => (long ? mb : mb + 24) * MB;
 const plain = /workers|threads|files|allocations|listeners|nodes/;
 const text = (samples, ...names) => names.map((n) => samples.text(n, plain.test(n) ? 1 : MB, plain.test(n) ? 0 : 1)).join(", ");
 
@@ -146,7 +148,7 @@ for (const [mode, options] of [
     check(`${runs} runs give the same answer (${how})`, wrong === 0, `${wrong} did not`);
     const still = ["peak", "allocations", "workers", "listeners", "nodes"];
     check(`wasm memory, allocations, workers, listeners and nodes stay (${how})`, still.every((n) => samples.grew(n) === 0) && samples.last("workers") === expected, text(samples, ...still));
-    check(`heap and resident memory stay (${how})`, samples.grew("heap") < 0.5 * MB && samples.grew("rss") < 8 * MB, text(samples, "heap", "rss"));
+    check(`heap and resident memory stay (${how})`, samples.grew("heap") < 0.5 * MB && samples.grew("rss") < warm(8), text(samples, "heap", "rss"));
 
     samples = new Samples();
     began = performance.now();
@@ -158,7 +160,7 @@ for (const [mode, options] of [
     }
     console.log(`# ${cycles} × load, classify, free (${how}, ${((performance.now() - began) / cycles).toFixed(0)} ms each): ${text(samples, "rss", "heap", "workers", "threads", "listeners", "nodes")}`);
     check(`${cycles} loads and frees leave workers, listeners and nodes as they were (${how})`, wrong === 0 && samples.last("workers") === expected && samples.grew("listeners") <= 0 && samples.grew("nodes") <= 0, text(samples, "workers", "listeners", "nodes"));
-    check(`and memory (${how})`, samples.grew("heap") < 0.5 * MB && samples.grew("rss") < 20 * MB, text(samples, "heap", "rss"));
+    check(`and memory (${how})`, samples.grew("heap") < 0.5 * MB && samples.grew("rss") < warm(20), text(samples, "heap", "rss"));
 
     const stops = await page.evaluate((n) => soak.stoppedRuns(n), counts.aborts);
     check(`${counts.aborts} classifications stopped at random moments, ${stops.stopped} of them in time: the next is right (${how})`, stops.wrong === 0 && stops.stopped > 0, JSON.stringify(stops));
