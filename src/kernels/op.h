@@ -64,11 +64,15 @@ typedef struct wf_weight {
 typedef enum wf_position_resample { WF_POSITION_BICUBIC, WF_POSITION_BICUBIC_ANTIALIAS, WF_POSITION_BILINEAR } wf_position_resample;
 
 typedef enum wf_act { WF_ACT_NONE, WF_ACT_GELU_ERF } wf_act;
+/* What layer_norm divides by: the deviation from the mean (which it subtracts), the root mean square, or the root mean square that
+   the row had before its last element was left out because all add up to zero (Pre-CRMSNorm). */
+typedef enum wf_norm_by { WF_BY_DEVIATION, WF_BY_RMS, WF_BY_CRMS } wf_norm_by;
 
 /* One struct for the parameters of all ops: small, copied into the plan as u32 words for other executors. */
 typedef struct wf_op_params {
     uint32_t act;                  /* wf_act: linear, conv2d */
     float eps;                     /* group_norm, layer_norm, head_norm */
+    uint32_t norm_by;              /* wf_norm_by: layer_norm */
     uint32_t kernel_h, kernel_w;   /* conv2d, pool2d */
     uint32_t stride_h, stride_w;   /* conv2d */
     uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */

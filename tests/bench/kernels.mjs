@@ -159,7 +159,7 @@ function gemv(engines, match, rounds) {
 
 const maps = [['56² × 64', 56, 56, 64], ['28² × 128', 28, 28, 128], ['14² × 320', 14, 14, 320], ['7² × 512', 7, 7, 512], ['197 × 192', 197, 1, 192], ['128 × 768', 128, 1, 768]];
 // name, weights, passes over a map that it cannot do without: reads, writes
-const ops = [['layer_norm', 2, 1, 1], ['rms_norm', 1, 1, 1], ['group_norm', 2, 2, 1], ['pool2d', 0, 1, 1], ['residual', 1, 2, 1], ['gelu', 0, 1, 1], ['segment_mean', 0, 1, 0]];
+const ops = [['layer_norm', 2, 1, 1], ['layer_norm rms', 1, 1, 1], ['group_norm', 2, 2, 1], ['pool2d', 0, 1, 1], ['residual', 1, 2, 1], ['gelu', 0, 1, 1], ['segment_mean', 0, 1, 0]];
 
 function textOf(engine, text) {
     const at = engine.exports.bench_text();
@@ -175,7 +175,7 @@ function rowOps(engines, match, rounds) {
             for (const engine of engines) {
                 const {exports: e} = engine;
                 e.bench_reset();
-                const id = e.bench_op(textOf(engine, name), h, w, c, weights);
+                const id = e.bench_op(textOf(engine, name.split(' ')[0]), name.endsWith('rms') ? 1 : 0, h, w, c, weights);
                 if (id < 0) continue;
                 jobs.push({engine, id, kind: 'op'}, {engine, id: e.bench_loop(1, count), kind: 'copy'}, {engine, id: e.bench_loop(0, count), kind: 'read'});
             }

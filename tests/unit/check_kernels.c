@@ -289,16 +289,22 @@ static void end_report(const report *r, const char *name, double simd_limit, dou
                 (unsigned)r->bits, rate);
 }
 
-static void check_simple(wf_op op) {
+/* norm: of layer_norm, else 0. */
+static void check_simple(wf_op op, wf_norm_by norm) {
+    static const char *const norms[] = {"", " rms", " crms"};
     bool exact = op == WF_OP_RESIDUAL || op == WF_OP_ADD_TABLE || op == WF_OP_TRANSPOSE;
     report r = begin_report();
     for (uint32_t i = 0; i < SHAPES; i++) {
         awkward a = awkward_shape(i);
         kc_spec s = simple_spec(&a, op);
+        s.p.norm_by = norm;
         check_case(&s, &r);
     }
     kc_spec usual = usual_spec(op, WF_F32, false);
-    end_report(&r, wf_op_get(op)->name, exact ? 1e-7 : 2e-6, exact ? 1e-7 : 2.5e-6, &usual);
+    usual.p.norm_by = norm;
+    char name[64];
+    snprintf(name, sizeof name, "%s%s", wf_op_get(op)->name, norms[norm]);
+    end_report(&r, name, exact ? 1e-7 : 2e-6, exact ? 1e-7 : 2.5e-6, &usual);
 }
 
 /* So many output cells that each tile gathers its own patches: 575 of a picture, 550 of a map. */
@@ -365,9 +371,11 @@ static void check_lowerings(void) {
 int main(void) {
     for (wf_op op = (wf_op)(WF_OP_INPUT + 1); op < WF_OP_COUNT; op++) {
         if (op != WF_OP_LINEAR && op != WF_OP_CONV2D) {
-            check_simple(op);
+            check_simple(op, WF_BY_DEVIATION);
         }
     }
+    check_simple(WF_OP_LAYER_NORM, WF_BY_RMS);
+    check_simple(WF_OP_LAYER_NORM, WF_BY_CRMS);
     static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q4_0, WF_Q8_0};
     for (int i = 0; i < 4; i++) {
         check_product(WF_OP_LINEAR, types[i], false, "", 0);

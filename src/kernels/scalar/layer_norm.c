@@ -1,7 +1,10 @@
-/* layer_norm: y = (x − μ)/√(σ² + eps) [· w0[c] + w1[c]], μ and the biased σ² over the c elements of
-   a row (torch's LayerNorm on the last axis; LayerNormChannel of MetaFormer on a channels-last
-   map). Two passes over a row that stays in cache. Cost: reads and writes each row once from
-   memory. */
+/* layer_norm and its kin (p->norm_by), over the c elements of a row, each then [· w0[c]] [+ w1[c]]:
+     LAYER  (x − μ)/√(σ² + eps), σ² biased (torch's LayerNorm on the last axis; LayerNormChannel of
+            MetaFormer on a channels-last map)
+     RMS    x/√(Σx²/c + eps) (RMSNorm)
+     CRMS   x/√((Σx² + (Σx)²)/(c + 1) + eps): the RMS of the row with −Σx as one element more
+            (Pre-CRMSNorm's compressed rows)
+   Two passes over a row that stays in cache. Cost: reads and writes each row once from memory. */
 #include "kernels/scalar/real.h"
 
 #if !WF_REAL_F64
@@ -9,6 +12,10 @@
 
 wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     WF_TRY(wf_expect_input(&call->in[0], false, "layer_norm", node, err));
+    if (call->p->norm_by > WF_BY_CRMS) {
+        return wf_fail(err, WF_E_ARGUMENT, node, -1, "layer_norm \"%s\": there is no kind of norm %u", node,
+                       (unsigned)call->p->norm_by);
+    }
     WF_TRY(wf_expect_vector(&call->w[0], call->in[0].shape.c, "weight", "layer_norm", node, err));
     WF_TRY(wf_expect_vector(&call->w[1], call->in[0].shape.c, "bias", "layer_norm", node, err));
     *out = call->in[0].shape;
@@ -24,15 +31,19 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
         const wf_real *x = wf_row(&call->in[0], row);
         wf_real *y = wf_row(&call->out, row);
-        double sum = 0, squares = 0;
+        double sum = 0, squares = 0, count = c;
         for (uint32_t i = 0; i < c; i++) {
             sum += x[i];
         }
-        double mean = sum / c;
+        double mean = call->p->norm_by == WF_BY_DEVIATION ? sum / c : 0;
         for (uint32_t i = 0; i < c; i++) {
             squares += (x[i] - mean) * (x[i] - mean);
         }
-        double inverse = 1 / wf_real_sqrt(squares / c + wf_real_eps(call->p->eps));
+        if (call->p->norm_by == WF_BY_CRMS) {
+            squares += sum * sum;
+            count += 1;
+        }
+        double inverse = 1 / wf_real_sqrt(squares / count + wf_real_eps(call->p->eps));
         for (uint32_t i = 0; i < c; i++) {
             wf_real normal = (wf_real)((x[i] - mean) * inverse);
             y[i] = normal * wf_vector_at(&call->w[0], i, 1) + wf_vector_at(&call->w[1], i, 0);

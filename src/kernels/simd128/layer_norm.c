@@ -1,11 +1,18 @@
-/* layer_norm, fast: four rows at a time, each with one vector of partial sums; a 4 × 4 transpose
-   turns these into one vector of four sums, so that the divisions and the root are paid once for
-   four rows. Rows never mix: at the end of a tile missing ones are stood in for by the last.
-   Three passes over rows in L1: Σx gives a rough mean m; Σ(x − m) and Σ(x − m)² correct it (Chan,
-   Golub and LeVeque 1983); (x − m) · inverse − rest [· w0] [+ w1], where rest is what m was off by:
-   rows whose mean dwarfs their deviation keep their digits. Zero lanes enter no sum.
-   Limit: memory, 4 bytes in and 4 out an element; the L1 loads (3 an element) come close. */
+/* layer_norm and its kin (p->norm_by), fast: four rows at a time, each with vectors of partial sums; a
+   4 × 4 transpose turns these into one vector of four sums, so that the divisions and the root are
+   paid once for four rows. Rows never mix: at the end of a tile missing ones are stood in for by the
+   last.
+     LAYER  one pass for Σ(x − m) and Σ(x − m)² around the mean m of the first 32 elements, which
+            keeps the squares small (Chan, Golub and LeVeque 1983); then (x − mean) · inverse [· w0]
+            [+ w1]. Where the mean is more than 4 deviations, what its rounding lost is subtracted
+            too, so such rows keep their digits.
+     RMS    one pass for Σx²; x · inverse [· w0] [+ w1].
+     CRMS   Σx beside it.
+   Zero lanes enter no sum. Limit: 8 vector operations for four elements (RMS 4), 2.7 cycles where a
+   core starts three; the copy of the same bytes within L2 takes 1.2. */
 #include "kernels/simd128/rows.h"
+
+enum { SAMPLE = 32 };
 
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     (void)phase;
@@ -20,23 +27,12 @@ WF_INLINE v128_t sum_of_four(const v128_t part[4]) {
     return wasm_f32x4_add(wasm_f32x4_add(r[0], r[1]), wasm_f32x4_add(r[2], r[3]));
 }
 
-WF_INLINE v128_t splat_lane(v128_t v, int lane) {
-    switch (lane) {
-    case 0:
-        return wasm_i32x4_shuffle(v, v, 0, 0, 0, 0);
-    case 1:
-        return wasm_i32x4_shuffle(v, v, 1, 1, 1, 1);
-    case 2:
-        return wasm_i32x4_shuffle(v, v, 2, 2, 2, 2);
-    default:
-        return wasm_i32x4_shuffle(v, v, 3, 3, 3, 3);
-    }
-}
-
-/* d ← x − mean, and its sums. */
-WF_INLINE void add_moments(v128_t d, v128_t *sum, v128_t *squares) {
-    *sum = wasm_f32x4_add(*sum, d);
-    *squares = wasm_f32x4_add(*squares, wasm_f32x4_mul(d, d));
+/* out[r]: lane r in all lanes. */
+WF_INLINE void splat_lanes(v128_t v, v128_t out[4]) {
+    out[0] = wasm_i32x4_shuffle(v, v, 0, 0, 0, 0);
+    out[1] = wasm_i32x4_shuffle(v, v, 1, 1, 1, 1);
+    out[2] = wasm_i32x4_shuffle(v, v, 2, 2, 2, 2);
+    out[3] = wasm_i32x4_shuffle(v, v, 3, 3, 3, 3);
 }
 
 /* Of four rows, one a lane: y = (x − mean) · inverse − rest. */
@@ -44,93 +40,178 @@ typedef struct normaliser {
     v128_t mean, inverse, rest;
 } normaliser;
 
-/* For four rows of c elements. */
-WF_INLINE normaliser measure_rows(const float *const x[4], uint32_t c, float eps) {
-    uint32_t whole = c / 4 * 4, rest = c % 4;
-    v128_t sum[4], squares[4], count = wasm_f32x4_splat((float)c);
-    WF_UNROLL
-    for (int r = 0; r < 4; r++) {
-        sum[r] = wasm_f32x4_splat(0);
-    }
-    /* The last vector may reach into zero lanes: they add nothing. */
-    for (uint32_t i = 0; i < c; i += 4) {
-        WF_UNROLL
-        for (int r = 0; r < 4; r++) {
+/* Means of the first elements: every row has 32 lanes, zeros among them. */
+WF_INLINE v128_t sample_means(const float *const x[4], uint32_t c) {
+    v128_t sum[4];
+    WF_UNROLL for (int r = 0; r < 4; r++) {
+        sum[r] = wasm_v128_load(x[r]);
+        WF_UNROLL for (int i = 4; i < SAMPLE; i += 4) {
             sum[r] = wasm_f32x4_add(sum[r], wasm_v128_load(x[r] + i));
         }
     }
-    v128_t rough = wasm_f32x4_div(sum_of_four(sum), count), m[4];
-    WF_UNROLL
-    for (int r = 0; r < 4; r++) {
-        m[r] = splat_lane(rough, r);
+    return wasm_f32x4_div(sum_of_four(sum), wasm_f32x4_splat((float)wf_min_u32(c, SAMPLE)));
+}
+
+WF_INLINE void add_moments(v128_t x, v128_t m, const bool centred, const bool sums, v128_t *sum, v128_t *squares) {
+    v128_t d = centred ? wasm_f32x4_sub(x, m) : x;
+    *sum = sums ? wasm_f32x4_add(*sum, d) : *sum;
+    *squares = wf_madd(d, d, *squares);
+}
+
+/* Σ(x − m) (if `sums`) and Σ(x − m)² over rows of c elements, one row a lane; `centred`: m is not zero. */
+WF_INLINE void moments(const float *const x[4], uint32_t c, const v128_t m[4], const bool centred, const bool sums,
+                       v128_t *first, v128_t *second) {
+    const uint32_t whole = c / 4 * 4;
+    v128_t sum[4], squares[4];
+    WF_UNROLL for (int r = 0; r < 4; r++) {
         sum[r] = squares[r] = wasm_f32x4_splat(0);
     }
-    for (uint32_t i = 0; i < whole; i += 4) {
-        WF_UNROLL
-        for (int r = 0; r < 4; r++) {
-            add_moments(wasm_f32x4_sub(wasm_v128_load(x[r] + i), m[r]), &sum[r], &squares[r]);
+    uint32_t i = 0;
+    for (; i + 8 <= whole; i += 8) {
+        WF_UNROLL for (int r = 0; r < 8; r++) {
+            add_moments(wasm_v128_load(x[r / 2] + i + r % 2 * 4), m[r / 2], centred, sums, &sum[r / 2], &squares[r / 2]);
         }
     }
-    if (rest != 0) {
-        v128_t mask = wf_lane_mask(rest);
-        WF_UNROLL
-        for (int r = 0; r < 4; r++) {
-            v128_t d = wasm_f32x4_sub(wasm_v128_load(x[r] + whole), m[r]);
-            add_moments(wasm_v128_and(d, mask), &sum[r], &squares[r]);
+    for (; i < whole; i += 4) {
+        WF_UNROLL for (int r = 0; r < 4; r++) {
+            add_moments(wasm_v128_load(x[r] + i), m[r], centred, sums, &sum[r], &squares[r]);
         }
     }
-    v128_t shift = wasm_f32x4_div(sum_of_four(sum), count); /* true mean − rough mean */
-    v128_t variance =
-        wasm_f32x4_sub(wasm_f32x4_div(sum_of_four(squares), count), wasm_f32x4_mul(shift, shift));
-    variance = wasm_f32x4_max(variance, wasm_f32x4_splat(0));
-    v128_t root = wasm_f32x4_sqrt(wasm_f32x4_add(variance, wasm_f32x4_splat(eps)));
-    normaliser n = {rough, wasm_f32x4_div(wasm_f32x4_splat(1), root), rough};
-    n.rest = wasm_f32x4_mul(shift, n.inverse);
+    if (whole != c) {
+        v128_t mask = wf_lane_mask(c - whole);
+        WF_UNROLL for (int r = 0; r < 4; r++) {
+            v128_t d = wasm_v128_load(x[r] + whole);
+            d = wasm_v128_and(centred ? wasm_f32x4_sub(d, m[r]) : d, mask);
+            sum[r] = sums ? wasm_f32x4_add(sum[r], d) : sum[r];
+            squares[r] = wf_madd(d, d, squares[r]);
+        }
+    }
+    *first = sums ? sum_of_four(sum) : wasm_f32x4_splat(0);
+    *second = sum_of_four(squares);
+}
+
+static v128_t inverse_root(v128_t square, float eps) {
+    v128_t root = wasm_f32x4_sqrt(wasm_f32x4_add(square, wasm_f32x4_splat(eps)));
+    return wasm_f32x4_div(wasm_f32x4_splat(1), root);
+}
+
+static normaliser measure_rows(const float *const x[4], uint32_t c, const wf_op_params *p) {
+    const v128_t none = wasm_f32x4_splat(0);
+    normaliser n = {none, none, none};
+    v128_t m[4] = {none, none, none, none}, sum, squares;
+    if (p->norm_by == WF_BY_RMS) {
+        moments(x, c, m, false, false, &sum, &squares);
+        n.inverse = inverse_root(wasm_f32x4_div(squares, wasm_f32x4_splat((float)c)), p->eps);
+        return n;
+    }
+    if (p->norm_by == WF_BY_CRMS) {
+        moments(x, c, m, false, true, &sum, &squares);
+        squares = wasm_f32x4_add(squares, wasm_f32x4_mul(sum, sum));
+        n.inverse = inverse_root(wasm_f32x4_div(squares, wasm_f32x4_splat((float)c + 1)), p->eps);
+        return n;
+    }
+    const v128_t count = wasm_f32x4_splat((float)c), sample = sample_means(x, c);
+    splat_lanes(sample, m);
+    moments(x, c, m, true, true, &sum, &squares);
+    v128_t shift = wasm_f32x4_div(sum, count); /* the mean − the sample's */
+    v128_t variance = wasm_f32x4_sub(wasm_f32x4_div(squares, count), wasm_f32x4_mul(shift, shift));
+    n.inverse = inverse_root(wasm_f32x4_max(variance, none), p->eps);
+    n.mean = wasm_f32x4_add(sample, shift);
+    v128_t lost = wasm_f32x4_add(wasm_f32x4_sub(sample, n.mean), shift);
+    v128_t far = wasm_f32x4_gt(wasm_f32x4_abs(wasm_f32x4_mul(n.mean, n.inverse)), wasm_f32x4_splat(4));
+    n.rest = wasm_v128_and(wasm_f32x4_mul(lost, n.inverse), far);
     return n;
 }
 
-/* n: of one row, in all lanes. */
-WF_INLINE v128_t normal_at(const float *x, const normaliser *n, const float *weight, const float *bias,
-                           uint32_t i) {
-    v128_t y = wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i), n->mean), n->inverse);
-    y = wasm_f32x4_sub(y, n->rest);
-    y = weight != NULL ? wasm_f32x4_mul(y, wasm_v128_load(weight + i)) : y;
-    return bias != NULL ? wasm_f32x4_add(y, wasm_v128_load(bias + i)) : y;
+/* Four vectors of x, one of each row, normalised. A rest of 0 changes no bit. */
+WF_INLINE void normal_at(v128_t v[4], const v128_t mean[4], const v128_t inverse[4], const v128_t *rest,
+                         const float *weight, const float *bias, const bool centred) {
+    WF_UNROLL for (int r = 0; r < 4; r++) {
+        v[r] = wasm_f32x4_mul(centred ? wasm_f32x4_sub(v[r], mean[r]) : v[r], inverse[r]);
+        v[r] = rest != NULL ? wasm_f32x4_sub(v[r], rest[r]) : v[r];
+    }
+    if (weight != NULL) {
+        v128_t w = wasm_v128_load(weight);
+        WF_UNROLL for (int r = 0; r < 4; r++) {
+            v[r] = wasm_f32x4_mul(v[r], w);
+        }
+    }
+    if (bias != NULL) {
+        v128_t b = wasm_v128_load(bias);
+        WF_UNROLL for (int r = 0; r < 4; r++) {
+            v[r] = wasm_f32x4_add(v[r], b);
+        }
+    }
+}
+
+/* Which parts there are is known where this is inlined, but for `any`, which looks at every vector. */
+typedef enum parts { ANY, CENTRED_AFFINE, CENTRED, SCALED } parts;
+
+/* rows: how many of the four are written; x and y may be the same rows. */
+WF_INLINE void apply(const wf_op_call *call, const normaliser *n, const float *const x[4], float *const y[4],
+                     const parts how) {
+    const uint32_t c = call->out.shape.c, stride = wf_shape_stride(&call->out.shape), whole = c / 4 * 4;
+    const float *weight = call->w[0].data, *bias = call->w[1].data; /* [stride] each, or absent */
+    v128_t mean[4], inverse[4], rest[4];
+    splat_lanes(n->mean, mean);
+    splat_lanes(n->inverse, inverse);
+    splat_lanes(n->rest, rest);
+    for (uint32_t i = 0; i < stride; i += 4) {
+        v128_t v[4];
+        WF_UNROLL for (int r = 0; r < 4; r++) {
+            v[r] = wasm_v128_load(x[r] + i);
+        }
+        if (how == CENTRED_AFFINE) {
+            normal_at(v, mean, inverse, NULL, weight + i, bias + i, true);
+        } else if (how == CENTRED) {
+            normal_at(v, mean, inverse, NULL, NULL, NULL, true);
+        } else if (how == SCALED) {
+            normal_at(v, mean, inverse, NULL, weight + i, NULL, false);
+        } else {
+            normal_at(v, mean, inverse, rest, weight != NULL ? weight + i : NULL, bias != NULL ? bias + i : NULL,
+                      true);
+        }
+        if (i >= whole) {
+            v128_t mask = wf_lane_mask(c > i ? c - i : 0);
+            WF_UNROLL for (int r = 0; r < 4; r++) {
+                v[r] = wasm_v128_and(v[r], mask);
+            }
+        }
+        WF_UNROLL for (int r = 0; r < 4; r++) {
+            wasm_v128_store(y[r] + i, v[r]);
+        }
+    }
+}
+
+static void apply_rows(const wf_op_call *call, const normaliser *n, const float *const x[4], float *const y[4]) {
+    const bool weight = call->w[0].data != NULL, bias = call->w[1].data != NULL;
+    if (wasm_v128_any_true(n->rest)) {
+        apply(call, n, x, y, ANY);
+    } else if (call->p->norm_by == WF_BY_DEVIATION && weight && bias) {
+        apply(call, n, x, y, CENTRED_AFFINE);
+    } else if (call->p->norm_by == WF_BY_DEVIATION && !weight && !bias) {
+        apply(call, n, x, y, CENTRED);
+    } else if (call->p->norm_by != WF_BY_DEVIATION && weight && !bias) {
+        apply(call, n, x, y, SCALED);
+    } else {
+        apply(call, n, x, y, ANY);
+    }
 }
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *s = &call->out.shape;
-    uint32_t c = s->c, stride = wf_shape_stride(s), rows = wf_round_up(wf_tile_rows(stride), 4);
-    uint32_t end = wf_min_u32((tile + 1) * rows, wf_shape_rows(s)), whole = c / 4 * 4;
-    const float *weight = call->w[0].data, *bias = call->w[1].data; /* [stride] each, or absent */
-    v128_t zero = wasm_f32x4_splat(0), mask = wf_lane_mask(c % 4);
+    uint32_t rows = wf_round_up(wf_tile_rows(wf_shape_stride(s)), 4);
+    uint32_t end = wf_min_u32((tile + 1) * rows, wf_shape_rows(s));
     for (uint32_t row = tile * rows; row < end; row += 4) {
         const float *x[4];
+        float *y[4];
         for (uint32_t r = 0; r < 4; r++) {
             x[r] = wf_row_f32(&call->in[0], wf_min_u32(row + r, end - 1));
+            y[r] = wf_row_f32(&call->out, wf_min_u32(row + r, end - 1));
         }
-        normaliser four = measure_rows(x, c, call->p->eps);
-        WF_UNROLL
-        for (uint32_t r = 0; r < 4; r++) {
-            if (row + r >= end) {
-                break;
-            }
-            float *y = wf_row_f32(&call->out, row + r);
-            normaliser n = {splat_lane(four.mean, (int)r), splat_lane(four.inverse, (int)r),
-                            splat_lane(four.rest, (int)r)};
-            uint32_t i = 0;
-            for (; i < whole; i += 4) {
-                wasm_v128_store(y + i, normal_at(x[r], &n, weight, bias, i));
-            }
-            if (i < c) {
-                wasm_v128_store(y + i, wasm_v128_and(normal_at(x[r], &n, weight, bias, i), mask));
-                i += 4;
-            }
-            for (; i < stride; i += 4) {
-                wasm_v128_store(y + i, zero);
-            }
-        }
+        normaliser four = measure_rows(x, s->c, call->p);
+        apply_rows(call, &four, x, y);
     }
 }
 

@@ -1,9 +1,9 @@
 /* pool2d, fast: a tile is one row of the map. A column sum (over the kernel's height) is computed
    once per cell and used by the kernel_w windows that contain it; windows divide by the number of
-   cells inside the map. 3 × 3, PoolFormer's size: three column sums travel along the row in
-   registers, 16 channels at a time: 3 loads and a store per vector, no scratch. Other sizes: the
-   column sums of the row go to scratch [w, stride] first. Limit: L2, 12 bytes in and 4 out an
-   element. Zero lanes stay zero: 0 · r − 0. */
+   cells inside the map. 3 × 3, PoolFormer's size: two column sums travel along the row in
+   registers, 16 channels at a time: 4 loads and a store per vector, no scratch. Other sizes: the
+   column sums of the row go to scratch [w, stride] first. Limit: 6 vector operations for four
+   elements, 5 of them additions. Zero lanes stay zero: 0 · r − 0. */
 #include "kernels/simd128/rows.h"
 
 enum { CHUNK = 16, VECTORS = CHUNK / 4 };
@@ -40,48 +40,60 @@ WF_INLINE void column_sum(v128_t sum[VECTORS], const float *x, size_t line, uint
     }
 }
 
+/* mean [− x] of a window whose cells add up to `sum`. */
+WF_INLINE void store_mean(float *y, const float *x, v128_t sum, v128_t inverse, bool minus_input) {
+    v128_t mean = wasm_f32x4_mul(sum, inverse);
+    wasm_v128_store(y, minus_input ? wasm_f32x4_sub(mean, wasm_v128_load(x)) : mean);
+}
+
 WF_INLINE void store_window(float *y, const float *x, const v128_t sum[VECTORS], uint32_t cells,
                             bool minus_input) {
     v128_t inverse = wasm_f32x4_splat(1.0f / (float)cells);
     WF_UNROLL
     for (int v = 0; v < VECTORS; v++) {
-        v128_t mean = wasm_f32x4_mul(sum[v], inverse);
-        wasm_v128_store(y + 4 * v, minus_input ? wasm_f32x4_sub(mean, wasm_v128_load(x + 4 * v)) : mean);
+        store_mean(y + 4 * v, x + 4 * v, sum[v], inverse, minus_input);
+    }
+}
+
+/* 16 channels on their way along a row: of the column sums so far, the last one and it plus the one
+   before. A step takes the next column at x (`line` floats a map row) and writes the cell before it. */
+typedef struct pair_of_columns {
+    v128_t last[VECTORS], both[VECTORS];
+} pair_of_columns;
+
+WF_INLINE void step(pair_of_columns *p, const float *x, size_t line, const uint32_t count, v128_t inverse, float *y,
+                    const float *centre, bool minus_input) {
+    WF_UNROLL
+    for (int v = 0; v < VECTORS; v++) {
+        v128_t next = wasm_v128_load(x + 4 * v);
+        for (uint32_t r = 1; r < count; r++) {
+            next = wasm_f32x4_add(next, wasm_v128_load(x + r * line + 4 * v));
+        }
+        store_mean(y + 4 * v, centre + 4 * v, wasm_f32x4_add(p->both[v], next), inverse, minus_input);
+        p->both[v] = wasm_f32x4_add(p->last[v], next);
+        p->last[v] = next;
     }
 }
 
 /* count and minus_input are constants at each call, so that the inner loops unroll. */
 WF_INLINE void pool_3x3(const band *b, float *out, uint32_t w, uint32_t stride, uint32_t count,
                         bool minus_input) {
-    size_t line = (size_t)w * stride;
+    const size_t line = (size_t)w * stride;
+    const v128_t edge = wasm_f32x4_splat(1.0f / (float)(2 * count)), inner = wasm_f32x4_splat(1.0f / (float)(3 * count));
     for (uint32_t channel = 0; channel < stride; channel += CHUNK) {
         const float *x = b->first + channel, *centre = b->centre + channel;
         float *y = out + channel;
-        v128_t left[VECTORS], middle[VECTORS], right[VECTORS], sum[VECTORS];
-        column_sum(middle, x, line, count);
+        pair_of_columns p;
+        column_sum(p.last, x, line, count);
         WF_UNROLL
         for (int v = 0; v < VECTORS; v++) {
-            left[v] = wasm_f32x4_splat(0);
+            p.both[v] = p.last[v];
         }
-        for (uint32_t i = 0; i < w; i++, centre += stride, y += stride) {
-            uint32_t columns = 3 - (i == 0) - (i + 1 == w);
+        for (uint32_t i = 1; i < w; i++, y += stride, centre += stride) {
             x += stride;
-            if (i + 1 < w) {
-                column_sum(right, x, line, count);
-            } else {
-                WF_UNROLL
-                for (int v = 0; v < VECTORS; v++) {
-                    right[v] = wasm_f32x4_splat(0);
-                }
-            }
-            WF_UNROLL
-            for (int v = 0; v < VECTORS; v++) {
-                sum[v] = wasm_f32x4_add(wasm_f32x4_add(left[v], middle[v]), right[v]);
-                left[v] = middle[v];
-                middle[v] = right[v];
-            }
-            store_window(y, centre, sum, columns * count, minus_input);
+            step(&p, x, line, count, i == 1 ? edge : inner, y, centre, minus_input);
         }
+        store_window(y, centre, p.both, (w > 1 ? 2 : 1) * count, minus_input);
     }
 }
 

@@ -195,13 +195,14 @@ EXPORT(bench_conv) int32_t bench_conv(uint32_t h, uint32_t w, uint32_t c, uint32
 }
 
 /* Any other op on one map, with its weights w0 and w1 where it takes them. */
-EXPORT(bench_op) int32_t bench_op(const char *name, uint32_t h, uint32_t w, uint32_t c, uint32_t weights) {
+EXPORT(bench_op) int32_t bench_op(const char *name, uint32_t norm_by, uint32_t h, uint32_t w, uint32_t c, uint32_t weights) {
     for (wf_op op = (wf_op)(WF_OP_INPUT + 1); op < WF_OP_COUNT; op++) {
         if (strcmp(wf_op_get(op)->name, name) != 0) {
             continue;
         }
         job *j = add();
         j->p.eps = 1e-5f;
+        j->p.norm_by = norm_by;
         j->p.kernel_h = j->p.kernel_w = 3;
         j->p.pad_h = j->p.pad_w = 1;
         j->p.minus_input = 1;

@@ -56,10 +56,94 @@ WF_TEST(a_large_mean_costs_no_digits) {
     }
 }
 
+/* By hand: Σx² of 3, 4 is 25; as a compressed row the third element is −7. */
+WF_TEST(root_mean_squares_by_hand) {
+    static const struct {
+        uint32_t norm;
+        float square;
+    } kinds[] = {{WF_BY_RMS, 25 / 2.0f}, {WF_BY_CRMS, (25 + 49) / 3.0f}};
+    for (int kind = 0; kind < 2; kind++) {
+        kc_spec s = norm((wf_shape){1, 1, 1, 2, WF_LAYOUT_ROWS}, 0.5f);
+        s.p.norm_by = kinds[kind].norm;
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            return;
+        }
+        kc_set_input(&c, 0, (const float[]){3, 4});
+        kc_set_weight(&c, 0, (const float[]){2, 1});
+        kc_set_weight(&c, 1, (const float[]){0.25f, 0});
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+            double root = sqrt(kinds[kind].square + 0.5);
+            CHECK_NEAR(kc_get(c.call[form].out.data, (kc_form)form, 0), 6 / root + 0.25, 1e-6);
+            CHECK_NEAR(kc_get(c.call[form].out.data, (kc_form)form, 1), 4 / root, 1e-6);
+        }
+        kc_free(&c);
+    }
+}
+
+/* A row and its mean dropped: the CRMS of the first c − 1 elements of a row that adds up to zero is the RMS of all. */
+WF_TEST(a_compressed_row_is_as_good_as_a_whole_one) {
+    enum { C = 48 };
+    float row[C], last = 0;
+    wf_test_fill(row, C - 1, -1, 1);
+    for (int i = 0; i < C - 1; i++) {
+        last -= row[i];
+    }
+    row[C - 1] = last;
+    kc_spec whole = {.op = WF_OP_LAYER_NORM, .p = {.eps = 1e-5f, .norm_by = WF_BY_RMS}, .in = {{1, 1, 1, C, WF_LAYOUT_ROWS}}};
+    kc_spec compressed = whole;
+    compressed.p.norm_by = WF_BY_CRMS;
+    compressed.in[0].c = C - 1;
+    kernel_case a, b;
+    if (kc_init(&a, &whole) && kc_init(&b, &compressed)) {
+        kc_set_input(&a, 0, row);
+        kc_set_input(&b, 0, row);
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&a, (kc_form)form);
+            kc_run(&b, (kc_form)form);
+            for (int i = 0; i < C - 1; i++) {
+                double got = kc_get(b.call[form].out.data, (kc_form)form, (size_t)i);
+                CHECK_NEAR(got, kc_get(a.call[form].out.data, (kc_form)form, (size_t)i), 1e-6);
+            }
+        }
+        kc_free(&a);
+        kc_free(&b);
+    }
+}
+
+/* Rows whose variance one element makes, in the sample of the mean or not; rows of one value; tiny and large numbers. */
+WF_TEST(layer_norm_of_extreme_rows) {
+    enum { ROWS = 7, C = 771 };
+    static float x[ROWS * C];
+    wf_test_fill(x, ROWS * C, -1, 1);
+    x[5] = 300;
+    x[C + 700] = -300;
+    for (int i = 0; i < C; i++) {
+        x[2 * C + i] = 7.25f;
+        x[3 * C + i] = i < 32 ? 100.0f + x[3 * C + i] : x[3 * C + i]; /* the sample is not like the rest */
+        x[4 * C + i] *= 1e-15f;
+        x[5 * C + i] *= 1e15f;
+    }
+    kc_spec s = norm((wf_shape){1, ROWS, 1, C, WF_LAYOUT_ROWS}, 1e-12f);
+    kernel_case c;
+    if (kc_init(&c, &s)) {
+        kc_set_input(&c, 0, x);
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+        }
+        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 1e-6, "simd: %.2e", kc_error(&c, KC_SIMD, KC_F64));
+        kc_free(&c);
+    }
+}
+
 WF_TEST(layer_norm_refuses) {
     kc_spec s = norm((wf_shape){1, 4, 1, 3, WF_LAYOUT_ROWS}, 1e-5f);
     s.w[1].k = 5;
     kc_expect_refusal(&s, WF_E_SHAPE, "layer_norm \"a.b\": bias is 1 x 5 but a vector of 3 is expected");
+    s.w[1].k = 3;
+    s.p.norm_by = 3;
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "layer_norm \"a.b\": there is no kind of norm 3");
 }
 
 int main(void) {
@@ -68,6 +152,9 @@ int main(void) {
     RUN(layer_norm_eps_1e6_equals_torch);
     RUN(layer_norm_eps_1e12_equals_torch);
     RUN(a_large_mean_costs_no_digits);
+    RUN(root_mean_squares_by_hand);
+    RUN(a_compressed_row_is_as_good_as_a_whole_one);
+    RUN(layer_norm_of_extreme_rows);
     RUN(layer_norm_refuses);
     return wf_test_done();
 }
