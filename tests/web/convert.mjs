@@ -186,6 +186,9 @@ await attempt("refusals", async () => {
   await tell("an unknown type", "ARGUMENT", /q9/, good, { type: "q9" });
   await tell("a wrong limit", "ARGUMENT", /maxLoss/, good, { maxLoss: -1 });
   await tell("a worker that is not there", "MISSING", /none\.mjs.*beside the script/, good, { worker: join(folder, "none.mjs") });
+  await tell("a signal that is none", "ARGUMENT", /AbortSignal/, good, { signal: new AbortController() });
+  await tell("an empty list", "ARGUMENT", /no checkpoint/, { files: [] });
+  await tell("nothing", "ARGUMENT", /File, Blob, bytes/, null);
   const notes = [];
   await tell("a loss above the limit names the worst layers, after the notes", "LOSS", /change most are .*\(0\.\d+\)/, good, { type: "q8_0", maxLoss: 1e-6, onNote: (n) => notes.push(n) });
   check("the notes came", notes.some((n) => n.startsWith("assumed: ")), notes.join());
@@ -207,6 +210,19 @@ await attempt("abort", async () => {
   const again = await convert(good);
   check("the next conversion is right", again.size > 0);
   await again.free();
+});
+
+await attempt("again and again", async () => {
+  const good = at("poolformer_tiny.pth.tar");
+  const open = () => process.getActiveResourcesInfo().filter((what) => !/Immediate|Timeout/.test(what)).length + readdirSync("/proc/self/fd").length;
+  await convert(good).then((r) => r.free());
+  const before = open();
+  for (let i = 0; i < 30; i++) {
+    const result = await convert(good);
+    await result.free();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  check("30 conversions leave no handle open", open() <= before, `${open()} instead of ${before}`);
 });
 
 check("nothing is left behind", leftovers().length === 0, leftovers().join());

@@ -1,7 +1,7 @@
 /* convert: starts the tools' worker, gives it the files, and answers with the result. */
 import { inWorker, type Connection } from "../connect.ts";
 import { hasWorkers } from "../endpoint.ts";
-import { abortReason, fail, fromWire } from "../errors.ts";
+import { abortReason, checkSignal, fail, fromWire } from "../errors.ts";
 import { absolute, toolsIntegrity, type Files } from "../place.ts";
 import { builtin, inNode } from "../node.ts";
 import { isAddress } from "../source.ts";
@@ -11,7 +11,8 @@ import type { ConvertJob, FromTools } from "./protocol.ts";
 import { Converted } from "./result.ts";
 import { openScratch, type Scratch } from "./scratch.ts";
 
-function checkOptions({ type = "f32", maxLoss }: ConvertOptions): void {
+function checkOptions({ type = "f32", maxLoss, signal }: ConvertOptions): void {
+  checkSignal(signal);
   if (typeof type !== "string") {
     throw fail("ARGUMENT", "type", 'type must be "f32", "f16", "q8_0" or "q4_0"');
   }
