@@ -135,6 +135,7 @@ await attempt("closed pages and neighbours", async () => {
   await first.close(); // without free
   const after = await second.evaluate(async () => {
     await result.free();
+    while ((await navigator.locks.query()).held.length > 0) await new Promise((resolve) => setTimeout(resolve, 50)); // the browser ends the page
     const again = await wasmformer.convert(await fileOf("poolformer_tiny.pth.tar"));
     await again.free();
     return kept();
