@@ -13,6 +13,13 @@ const most = Math.round(size * 0.8); // where broken connections break
 const manners = { etag: '"v1"', stopAt: Infinity, stall: false, pace: 0, headers: {}, body: bytes };
 const usual = { ...manners };
 let asked = [];
+/* Each letter is a file of its own, with its letter in its header; a and a2 are one. */
+const named = bytes.indexOf("general.name") + 12 + 12; // behind the key: type (u32), length (u64)
+function bodyOf(url) {
+  const copy = Buffer.from(manners.body);
+  if (manners.body.length === size && manners.body.subarray(0, 4).toString() === "GGUF") copy[named] = url.charCodeAt(1);
+  return copy;
+}
 function answer(request, response) {
   asked.push(`${request.method} ${request.url} ${request.headers.range ?? ""}`.trim());
   const cors = {
@@ -29,13 +36,14 @@ function answer(request, response) {
     ...manners.headers,
   });
   if (request.method !== "GET") return response.end();
-  const { stopAt, stall, pace, body } = manners;
+  const { stopAt, stall, pace } = manners;
+  const body = bodyOf(request.url);
   const until = Math.min(size, stopAt);
   let at = from;
   const next = () => {
     if (at >= until) {
       if (until === size) return response.end();
-      return stall ? undefined : setTimeout(() => response.destroy(), 300);
+      return stall ? undefined : setTimeout(() => response.destroy(), 1000);
     }
     response.write(body.subarray(at, Math.min(until, at + (pace ? 40000 : size))));
     at += pace ? 40000 : size;
@@ -210,6 +218,124 @@ await attempt("a page that is closed in the middle", () =>
       "a part of an older version is dropped",
       other.use === "stored" && other.scores === scores,
       JSON.stringify(other),
+    );
+  }),
+);
+
+/** Names in the private file system, and a change of one byte there. */
+const files = (page) =>
+  page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("wasmformer");
+    const names = [];
+    for await (const name of folder.keys()) names.push(name.replace(/^[0-9a-f]+/, ""));
+    return names.sort().join();
+  });
+const damage = (page, cut = false) =>
+  page.evaluate(async (truncate) => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("wasmformer");
+    for await (const [name, handle] of folder.entries()) {
+      if (!name.endsWith(".data")) continue;
+      const { size } = await handle.getFile();
+      const stream = await handle.createWritable({ keepExistingData: true });
+      await (truncate
+        ? stream.truncate(size - 5000)
+        : stream.write({ type: "write", position: size - 5000, data: new Uint8Array([1, 2, 3]) }));
+      await stream.close();
+    }
+  }, cut);
+for (const worker of [true, false]) {
+  const on = worker ? "worker" : "page's thread";
+  await attempt(`one file, two addresses (${on})`, () =>
+    fresher(async (page) => {
+      Object.assign(manners, { stopAt: most, stall: true });
+      void load(page, address("a"), { worker, timeout: 60000 }).catch(() => undefined);
+      await until(async () => count("GET") === 1 && (await files(page)) !== "");
+      const during = await files(page);
+      await page.reload();
+      await page.waitForFunction(() => globalThis.wasmformer !== undefined);
+      Object.assign(manners, usual);
+      await page.evaluate(() => wasmformer.cache.delete());
+      const swept = await files(page);
+      await load(page, address("a"), { worker });
+      check(
+        `written under a temporary name, and renamed (${on})`,
+        (!worker || /\.part/.test(during)) && !/\.data/.test(during) && swept === "" && (await files(page)) === ".data,.json",
+        `${during} | ${swept} | ${await files(page)}`,
+      );
+      const other = await load(page, address("a2"), { worker });
+      const kept = await list(page);
+      const total = await page.evaluate(() => wasmformer.cache.size());
+      check(
+        `the second address uses the first one's copy (${on})`,
+        other.use === "hit" && other.scores === scores && other.note === `The same file is kept from ${address("a")}.` &&
+          kept.length === 2 && kept[0].integrity === kept[1].integrity && /^sha256-/.test(kept[0].integrity) && total === size &&
+          (await files(page)) === ".data,.json,.json",
+        JSON.stringify([other, kept, total]),
+      );
+      await page.evaluate((url) => wasmformer.cache.delete(url), address("a"));
+      const still = await load(page, address("a2"), { worker });
+      check(`data stay while one address has them (${on})`, still.use === "hit" && still.scores === scores, JSON.stringify(still));
+      await load(page, address("a"), { worker });
+      manners.etag = '"v2"';
+      manners.body = Buffer.from(bytes);
+      manners.body[named + 1] ^= 1;
+      const changed = await load(page, address("a"), { worker });
+      const versions = await list(page);
+      check(
+        `a changed file has data of its own (${on})`,
+        changed.use === "stored" && new Set(versions.map((e) => e.integrity)).size === 2 && (await files(page)) === ".data,.data,.json,.json",
+        JSON.stringify([changed, versions]),
+      );
+      Object.assign(manners, usual);
+      await page.evaluate(() => wasmformer.cache.delete());
+      check(`nothing is left (${on})`, (await files(page)) === "");
+
+      await load(page, address("a"), { worker });
+      await load(page, address("a2"), { worker });
+      await damage(page);
+      const healed = await load(page, address("a"), { worker });
+      check(
+        `a damaged copy is dropped and downloaded anew (${on})`,
+        healed.use === "stored" && healed.scores === scores && /^The kept copy was damaged/.test(healed.note) && (await list(page)).length === 1,
+        JSON.stringify([healed, await list(page)]),
+      );
+      await damage(page);
+      const elsewhere = await load(page, address("a2"), { worker });
+      check(
+        `and so it is when another address finds it (${on})`,
+        elsewhere.use === "stored" && elsewhere.scores === scores && (await list(page)).length === 1,
+        JSON.stringify([elsewhere, await list(page)]),
+      );
+      await damage(page, true);
+      const cut = await load(page, address("a2"), { worker });
+      check(`and one that is cut off (${on})`, cut.use === "stored" && cut.scores === scores, JSON.stringify(cut));
+    }),
+  );
+}
+
+await attempt("self-test", () =>
+  fresher(async (page) => {
+    const outcome = (options = {}) =>
+      page.evaluate(
+        async ([url, settings]) => {
+          const m = await wasmformer.load(url, { threads: 1, ...settings });
+          const before = m.info.selfTest;
+          const after = await m.tested;
+          m.free();
+          return { before, after };
+        },
+        [address("a"), options],
+      );
+    const first = await outcome();
+    const second = await outcome();
+    const other = await outcome({ build: "simd" });
+    const third = await outcome({ build: "simd" });
+    check(
+      "a kept model is tested once by each build",
+      first.before.state === "pending" && first.after.state === "passed" && !first.after.remembered &&
+        second.before.state === "passed" && second.before.remembered && second.before.error === first.after.error &&
+        other.before.state === "pending" && third.before.remembered && third.before.build !== second.before.build,
+      JSON.stringify([first, second, other, third]),
     );
   }),
 );

@@ -23,6 +23,8 @@ export interface ByteSource {
   parts?: (wantsNext: () => boolean) => AsyncIterable<Uint8Array | Begin>;
   /** What the browser's cache had to do with it; final when the last chunk is out. */
   cache?: CacheUse;
+  /** The header is there, and pins the file with this ("" where it cannot). Before the chunk after it is asked for. */
+  identify?: (header: string) => void;
   /** Self-tests that were passed by this copy, by build. */
   tests?: {
     known(build: string): SelfTest | undefined;

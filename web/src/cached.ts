@@ -4,22 +4,26 @@
    error: the model then comes from the network, and a note says why. */
 import type { ByteSource } from "./bytes.ts";
 import { Download, sourceOf, type DownloadOptions } from "./download.ts";
-import { WfError } from "./errors.ts";
+import { fail, WfError } from "./errors.ts";
 import { isAbort, within } from "./http.ts";
 import { megabytes } from "./memory.ts";
 import { openShelf, type Shelf, type Sink } from "./shelf.ts";
 import {
-  dataOf,
+  beginEntry,
   entryKey,
   getEntry,
   lock,
+  lockNow,
   makeRoom,
+  partOf,
   putEntry,
   removeEntry,
-  removeIdle,
+  removeDamaged,
+  sameFile,
+  settleData,
   type Entry,
 } from "./store.ts";
-import type { CacheUse } from "./types.ts";
+import type { CacheUse, SelfTest } from "./types.ts";
 import { sameVersion, validator, versionOf } from "./version.ts";
 
 /** A server that is not quick to confirm a copy does not hold it up. */
@@ -91,8 +95,8 @@ export async function openCached(
       const copy = new Copy(url, options, evict, use, shelf, key, release);
       const source = await copy.open(mode === "exclusive");
       if (source !== undefined) {
-        const refuse = async (): Promise<void> => void (await removeIdle(shelf, key));
-        return { ...source, cache: use, refuse };
+        const refuse = (): Promise<void> => removeDamaged(shelf, key);
+        return { ...source, cache: use, refuse, tests: testsOf(shelf, key, copy) };
       }
       release(); // a copy that only had to be read is outdated: it will be written
     }
@@ -106,8 +110,45 @@ export async function openCached(
   }
 }
 
+/** Self-tests are remembered in the entry's text, for the file that it held when it was opened. */
+function testsOf(shelf: Shelf, key: string, copy: Copy): NonNullable<ByteSource["tests"]> {
+  return {
+    known(build) {
+      const test = copy.entry?.tests?.[build];
+      return test && { state: "passed", build, ...test, when: new Date(test.when) };
+    },
+    async remember(build, { error = 0, limit = 0, when = new Date() }: SelfTest) {
+      const entry = await getEntry(shelf, key);
+      if (entry?.complete && entry.header === copy.header) {
+        const tests = { ...entry.tests, [build]: { error, limit, when: when.getTime() } };
+        await putEntry(shelf, key, { ...entry, tests }).catch(() => undefined);
+      }
+    },
+  };
+}
+
+/** What lies behind the first bytes. */
+async function* from(
+  chunks: AsyncGenerator<Uint8Array>,
+  first: number,
+): AsyncGenerator<Uint8Array> {
+  let skip = first;
+  for await (const chunk of chunks) {
+    const known = Math.min(skip, chunk.length);
+    skip -= known;
+    if (known < chunk.length) {
+      yield chunk.subarray(known);
+    }
+  }
+}
+
 /** One load by way of one entry, while its lock is held. */
 class Copy {
+  /** The complete entry that is read. */
+  entry: Entry | undefined;
+  /** What pins the file, once its header has been read. */
+  header = "";
+
   constructor(
     private readonly url: string,
     private readonly options: DownloadOptions,
@@ -115,13 +156,13 @@ class Copy {
     private readonly use: Use,
     private readonly shelf: Shelf,
     private readonly key: string,
-    private readonly release: () => void,
+    private release: () => void,
   ) {}
 
   async open(mayWrite: boolean): Promise<ByteSource | undefined> {
     const { shelf, key, options, use } = this;
     const entry = await getEntry(shelf, key);
-    const there = entry === undefined ? 0 : await shelf.size(dataOf(key)).catch(() => 0);
+    const there = entry === undefined ? 0 : await shelf.size(entry.data).catch(() => 0);
     let kept = entry !== undefined && there >= entry.bytes ? entry : undefined;
     if (!mayWrite && !kept?.complete) {
       return undefined;
@@ -154,23 +195,64 @@ class Copy {
       use.note = why;
     }
     use.use = kept !== undefined ? "resumed" : "none";
-    return { ...sourceOf(download), chunks: this.keeping(download, kept?.bytes ?? 0, why === "") };
+    return {
+      ...sourceOf(download),
+      chunks: this.keeping(download, kept?.bytes ?? 0, why === ""),
+      identify: (header) => void (this.header = header),
+    };
   }
 
   private hit(entry: Entry, note: string): ByteSource {
     const { shelf, key, use, release } = this;
     use.use = "hit";
     use.note = note;
+    this.entry = entry;
+    this.header = entry.header;
+    const read = this.read.bind(this);
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       try {
         // The date is of no matter to anyone who reads now
         await putEntry(shelf, key, { ...entry, used: Date.now() }).catch(() => undefined);
-        yield* shelf.read(dataOf(key), entry.bytes);
+        yield* read(entry.data, entry.bytes);
       } finally {
         release();
       }
     };
     return { name: this.url, total: entry.bytes, exact: true, chunks: chunks() };
+  }
+
+  /** What cannot be read is a damaged copy: it is dropped, and the file downloaded. */
+  private async *read(data: string, bytes: number): AsyncGenerator<Uint8Array> {
+    const chunks = this.shelf.read(data, bytes);
+    try {
+      for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+        yield next.value;
+      }
+    } catch (error) {
+      const why = (error as Error).message;
+      throw fail("TRUNCATED", this.url, `the kept copy of ${this.url} could not be read (${why}); load it again`);
+    } finally {
+      await chunks.return(undefined);
+    }
+  }
+
+  /** A copy of this very file under another address, that nobody can remove while it is read. */
+  private async elsewhere(): Promise<Entry | undefined> {
+    const { shelf, options, release } = this;
+    const found = await sameFile(shelf, this.header).catch(() => undefined);
+    if (found === undefined || found[0] === this.key) {
+      return undefined;
+    }
+    const held = await lockNow(found[0]).catch(() => undefined);
+    const still = held && (await getEntry(shelf, found[0]));
+    const there = still?.complete ? await shelf.size(still.data).catch(() => 0) : 0;
+    if (still?.complete !== true || still.data !== found[1].data || there < still.bytes) {
+      held?.();
+      return undefined;
+    }
+    options.signal.addEventListener("abort", held as () => void);
+    this.release = () => (held?.(), release());
+    return still;
   }
 
   /** Why the file is not kept; "" where it is. */
@@ -202,10 +284,16 @@ class Copy {
     let sink: Sink | undefined;
     let written = kept;
     let marked = kept;
-    const mark = async (complete: boolean): Promise<void> => {
-      const total = complete ? written : version.total;
-      const state = { bytes: written, complete, used: Date.now() };
+    let position = kept;
+    let sought = false;
+    const put = async (complete: boolean, bytes: number, data: string): Promise<void> => {
+      const total = complete ? bytes : version.total;
+      const state = { bytes, complete, used: Date.now(), header: this.header, data };
       await putEntry(shelf, key, { url, version: { ...version, total }, ...state });
+    };
+    const mark = async (complete: boolean): Promise<void> => {
+      const data = complete ? await settleData(shelf, key, this.header) : partOf(key);
+      await put(complete, written, data);
       marked = written;
     };
     /** Data first, then the text that speaks of it. False where nothing is being written. */
@@ -227,12 +315,12 @@ class Copy {
     };
     try {
       if (kept > 0) {
-        yield* shelf.read(dataOf(key), kept);
+        yield* this.read(partOf(key), kept);
       }
       if (write) {
         await safely(async () => {
-          await shelf.remove(`${key}.json`);
-          sink = await shelf.append(dataOf(key), kept);
+          await beginEntry(shelf, key);
+          sink = await shelf.append(partOf(key), kept);
         });
       }
       for await (const chunk of download.chunks()) {
@@ -246,7 +334,22 @@ class Copy {
             }
           });
         }
+        position += chunk.length;
         yield chunk;
+        // The header is known: perhaps the same file is here from another address
+        const seek: boolean = !sought && this.header !== "" && download.keepable;
+        sought ||= seek;
+        const same: Entry | undefined = seek ? await this.elsewhere() : undefined;
+        if (same !== undefined) {
+          download.cancel();
+          await close();
+          await shelf.remove(partOf(key)).catch(() => undefined);
+          use.use = "hit";
+          use.note = `The same file is kept from ${same.url}.`;
+          await safely(() => put(true, same.bytes, same.data));
+          yield* from(this.read(same.data, same.bytes), position);
+          return;
+        }
       }
       await safely(async () => {
         if (await close()) {

@@ -181,6 +181,7 @@ export class Engine {
         if (scout.exports.wf_has_header() !== 0) {
           plan = this.plan(scout, pages, shared);
           scout = undefined;
+          source.identify?.(plan.described.integrity ?? "");
           await this.begin(module, plan, source, choice);
           for (const piece of header) {
             await this.take(this.engine, piece);

@@ -143,11 +143,12 @@ export class Server {
 
   private async open({ source, options }: ToEngine & { type: "open" }): Promise<void> {
     let opened = false;
+    let damaged = false;
     const say = (info: ModelInfo): void => {
       this.post({ type: "opened", info });
       opened = true;
     };
-    try {
+    const attempt = async (): Promise<void> => {
       const { engine, info, complete } = await Engine.open(
         async () => (this.source = await this.bytes(source)),
         options,
@@ -161,6 +162,11 @@ export class Server {
         say(info);
       }
       const last = await complete;
+      if (damaged) {
+        const { use, note } = last.cache;
+        const why = "The kept copy was damaged; it was dropped, and the model downloaded again.";
+        Object.assign(last, { cache: { use, note: `${why} ${note}`.trim() } });
+      }
       if (!opened) {
         say(last);
       }
@@ -168,11 +174,27 @@ export class Server {
       if (last.selfTest.state === "pending") {
         void this.test(engine, last);
       }
-    } catch (error) {
-      const wire = toWire(error);
-      if (NO_MODEL.includes(wire.code)) {
+    };
+    const refuse = async (error: unknown): Promise<boolean> => {
+      const bad = NO_MODEL.includes(toWire(error).code);
+      if (bad) {
         await this.source?.refuse?.().catch(() => undefined);
       }
+      return bad && ["hit", "resumed"].includes(this.source?.cache?.use ?? "none");
+    };
+    try {
+      await attempt().catch(async (error: unknown) => {
+        damaged = (await refuse(error)) && !opened;
+        if (!damaged) {
+          throw error;
+        }
+        await attempt().catch(async (again: unknown) => {
+          await refuse(again);
+          throw again;
+        });
+      });
+    } catch (error) {
+      const wire = toWire(error);
       this.post({ type: opened ? "failed" : "refused", error: wire });
     }
   }

@@ -86,6 +86,7 @@ export async function cacheShelf(): Promise<Shelf | undefined> {
       return bytes;
     },
     read,
+    rename: async () => false,
     append,
     async remove(name) {
       await cache.delete(urlOf(name));

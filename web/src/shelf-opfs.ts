@@ -15,6 +15,7 @@ interface SyncHandle {
   close(): void;
 }
 type FileHandle = FileSystemFileHandle & {
+  move?(name: string): Promise<void>;
   createSyncAccessHandle?(options?: { mode: string }): Promise<SyncHandle>;
 };
 type Folder = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
@@ -95,6 +96,11 @@ export async function opfsShelf(): Promise<Shelf | undefined> {
   };
   const append = async (name: string, at: number): Promise<Sink> =>
     sink(await folder.getFileHandle(name, { create: true }), at);
+  const rename = async (name: string, to: string): Promise<boolean> => {
+    const handle = (await folder.getFileHandle(name)) as FileHandle;
+    await handle.move?.(to);
+    return handle.move !== undefined;
+  };
   return {
     async names() {
       const names: string[] = [];
@@ -105,11 +111,20 @@ export async function opfsShelf(): Promise<Shelf | undefined> {
     },
     text: async (name) => (await file(name))?.text(),
     async putText(name, text) {
-      const to = await append(name, 0);
+      const draft = `${name}.tmp`; // what a page leaves that ends now, the next text replaces
+      const to = await append(draft, 0);
       await to.write(new TextEncoder().encode(text));
       await to.flush();
       await to.close();
+      if (!(await rename(draft, name))) {
+        const direct = await append(name, 0);
+        await direct.write(new TextEncoder().encode(text));
+        await direct.flush();
+        await direct.close();
+        await folder.removeEntry(draft);
+      }
     },
+    rename,
     size: async (name) => (await file(name))?.size ?? 0,
     async *read(name, bytes) {
       yield* readFile((await folder.getFileHandle(name)) as FileHandle, bytes);

@@ -15,6 +15,7 @@ export interface Shelf {
   names(): Promise<string[]>;
   /** undefined where there is none. */
   text(name: string): Promise<string | undefined>;
+  /** As a whole: who reads meanwhile sees the old text or the new one. */
   putText(name: string, text: string): Promise<void>;
   /** Bytes of the data; 0 where there is none. */
   size(name: string): Promise<number>;
@@ -22,6 +23,8 @@ export interface Shelf {
   read(name: string, bytes: number): AsyncGenerator<Uint8Array>;
   /** Goes on behind the first `at` bytes and drops what else there is. */
   append(name: string, at: number): Promise<Sink>;
+  /** Gives data its final name; false where that is not possible here. */
+  rename(name: string, to: string): Promise<boolean>;
   /** Text or data; no error where there is none. */
   remove(name: string): Promise<void>;
 }

@@ -1,6 +1,9 @@
 /* The models that a browser keeps: one entry for each address, with the version that its bytes are
-   of. An entry is a text (what it is, how many bytes are certainly there, whether it is complete) and
-   data. The text is written after the data, so what it says is true whenever the page ends. */
+   of. An entry is a text (what it is, how many bytes are certainly there, whether it is complete, where
+   they lie) and data. The text is written after the data, so what it says is true whenever the page
+   ends. Data arrive under a temporary name, KEY.part; complete data of a file with chunk hashes are
+   renamed to the hash of its header, never to be written again, and all addresses of that file
+   share them. */
 import type { CachedModel } from "./types.ts";
 import { openShelf, type Shelf } from "./shelf.ts";
 import { validator, type Version } from "./version.ts";
@@ -13,26 +16,47 @@ export interface Entry {
   complete: boolean;
   /** When it was last loaded, ms since 1970. */
   used: number;
+  /** What pins the file by its header; "" where it holds no hashes, or that is not known yet. */
+  header: string;
+  /** Name of the data on the shelf. */
+  data: string;
+  /** Self-tests passed, by build. */
+  tests?: Record<string, Test>;
+}
+
+export interface Test {
+  error: number;
+  limit: number;
+  when: number;
 }
 
 const TEXT = ".json";
+const PART = ".part";
 const DATA = ".data";
 /** Left free for others when the quota is asked. */
 const SPARE = 4 << 20;
 
-/** The name of an address's entry. (Files that carry their own hashes may share one by these.) */
-export async function entryKey(url: string): Promise<string> {
-  const bytes = new TextEncoder().encode(url.split("#")[0]);
+/** The name of an address's entry. */
+export const entryKey = (url: string): Promise<string> => nameOf(url.split("#")[0] as string);
+
+async function nameOf(text: string): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return [...hash.subarray(0, 16)].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-export const dataOf = (key: string): string => key + DATA;
+/** Where an entry's data are written. */
+export const partOf = (key: string): string => key + PART;
+/** Where complete data of a file with this header lie. */
+export const sharedOf = async (header: string): Promise<string> => (await nameOf(header)) + DATA;
 
 export async function getEntry(shelf: Shelf, key: string): Promise<Entry | undefined> {
   try {
     const entry = JSON.parse((await shelf.text(key + TEXT)) ?? "null") as Entry | null;
-    const good = typeof entry?.url === "string" && Number.isSafeInteger(entry.bytes);
+    const good =
+      typeof entry?.url === "string" &&
+      typeof entry.data === "string" &&
+      Number.isSafeInteger(entry.bytes);
     return good ? entry : undefined;
   } catch {
     return undefined; // being written at this moment, or broken
@@ -43,9 +67,62 @@ export function putEntry(shelf: Shelf, key: string, entry: Entry): Promise<void>
   return shelf.putText(key + TEXT, JSON.stringify(entry));
 }
 
+/** Forgets an entry; its data go when no other entry has them. */
 export async function removeEntry(shelf: Shelf, key: string): Promise<void> {
+  const entry = await getEntry(shelf, key);
   await shelf.remove(key + TEXT);
-  await shelf.remove(key + DATA);
+  await shelf.remove(`${key}${TEXT}.tmp`);
+  await shelf.remove(partOf(key));
+  if (entry !== undefined) {
+    await dropData(shelf, entry.data);
+  }
+}
+
+async function dropData(shelf: Shelf, data: string): Promise<void> {
+  if (!(await entries(shelf)).some(([, other]) => other.data === data)) {
+    await shelf.remove(data);
+  }
+}
+
+/** Begins to write an entry anew behind the first `at` bytes of its part: until then it is not there. */
+export async function beginEntry(shelf: Shelf, key: string): Promise<void> {
+  const entry = await getEntry(shelf, key);
+  await shelf.remove(key + TEXT);
+  if (entry !== undefined && entry.data !== partOf(key)) {
+    await dropData(shelf, entry.data);
+  }
+}
+
+/** Gives complete data their final name, which they share; or leaves them where that cannot be. */
+export async function settleData(shelf: Shelf, key: string, header: string): Promise<string> {
+  if (header !== "") {
+    const shared = await sharedOf(header);
+    const there = (await entries(shelf)).some(([, other]) => other.complete && other.data === shared);
+    if (there) {
+      await shelf.remove(partOf(key));
+      return shared;
+    }
+    if (await shelf.rename(partOf(key), shared)) {
+      return shared;
+    }
+  }
+  return partOf(key);
+}
+
+/** A complete entry of another address whose data are those of this header. */
+export async function sameFile(shelf: Shelf, header: string): Promise<[string, Entry] | undefined> {
+  const shared = header === "" ? "" : await sharedOf(header);
+  return (await entries(shelf)).find(([, other]) => other.complete && other.data === shared);
+}
+
+/** Drops what no entry speaks of: remains of pages that were closed. What is being written stays. */
+export async function sweep(shelf: Shelf): Promise<void> {
+  const known = new Set((await entries(shelf)).flatMap(([key, { data }]) => [key + TEXT, data]));
+  for (const name of await shelf.names()) {
+    if (!known.has(name)) {
+      await shelf.remove(name).catch(() => undefined);
+    }
+  }
 }
 
 // ---- locks: an entry is written by one tab at a time, and not while others read it ----
@@ -87,6 +164,22 @@ export async function lock(
   }
 }
 
+/** A shared lock if nobody is writing the entry now. */
+export function lockNow(key: string): Promise<(() => void) | undefined> {
+  if (typeof navigator.locks !== "object") {
+    return Promise.resolve(() => undefined);
+  }
+  return new Promise((granted, refused) => {
+    navigator.locks
+      .request(lockName(key), { mode: "shared", ifAvailable: true }, (held) =>
+        held === null
+          ? granted(undefined)
+          : new Promise<void>((release) => granted(() => release())),
+      )
+      .catch(refused);
+  });
+}
+
 /** Removes an entry that nobody is using now. */
 export async function removeIdle(shelf: Shelf, key: string): Promise<boolean> {
   const remove = async (): Promise<boolean> => (await removeEntry(shelf, key), true);
@@ -96,6 +189,19 @@ export async function removeIdle(shelf: Shelf, key: string): Promise<boolean> {
   return navigator.locks.request(lockName(key), { ifAvailable: true }, (held) =>
     held === null ? false : remove(),
   );
+}
+
+/** What has turned out to be no model, or damaged: with it go the other entries of the same data. */
+export async function removeDamaged(shelf: Shelf, key: string): Promise<void> {
+  const data = (await getEntry(shelf, key))?.data;
+  const same = data === undefined ? [] : await entries(shelf);
+  const keys = same.filter(([, entry]) => entry.data === data).map(([other]) => other);
+  for (const each of new Set([key, ...keys])) {
+    const release = await lock(each, "exclusive", 1000, async () => false);
+    if (release !== undefined) {
+      await removeEntry(shelf, each).finally(release);
+    }
+  }
 }
 
 // ---- room ----
@@ -128,6 +234,10 @@ export async function makeRoom(
   evict: boolean,
 ): Promise<number> {
   let room = await free();
+  if (evict && room < bytes) {
+    await sweep(shelf);
+    room = await free();
+  }
   for (const [other] of evict && room < bytes ? await entries(shelf) : []) {
     if (other !== key && room < bytes && (await removeIdle(shelf, other))) {
       room = await free();
@@ -143,17 +253,21 @@ export const cache = {
     const shelf = await openShelf();
     return shelf === undefined
       ? []
-      : (await entries(shelf)).map(([, { url, version, bytes, complete, used }]) => ({
+      : (await entries(shelf)).map(([, { url, version, bytes, complete, used, header }]) => ({
           url,
           bytes,
           total: version.total,
           complete,
           version: validator(version),
           used: new Date(used),
+          ...(header !== "" && { integrity: header }),
         }));
   },
   async size(): Promise<number> {
-    return (await cache.list()).reduce((sum, { bytes }) => sum + bytes, 0);
+    const shelf = await openShelf();
+    const all = shelf === undefined ? [] : await entries(shelf);
+    const data = new Map(all.map(([, { data: name, bytes }]) => [name, bytes]));
+    return [...data.values()].reduce((sum, bytes) => sum + bytes, 0);
   },
   async delete(url?: string | URL): Promise<number> {
     const shelf = await openShelf();
@@ -161,6 +275,9 @@ export const cache = {
     for (const [key, entry] of shelf === undefined ? [] : await entries(shelf)) {
       const meant = url === undefined || entry.url === new URL(url, globalThis.location?.href).href;
       removed += meant && (await removeIdle(shelf as Shelf, key)) ? 1 : 0;
+    }
+    if (url === undefined && shelf !== undefined) {
+      await sweep(shelf);
     }
     return removed;
   },

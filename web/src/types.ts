@@ -147,6 +147,8 @@ export interface CachedModel {
   /** The entity tag or date by which the server knows this version. */
   version: string;
   used: Date;
+  /** What pins the file; addresses that have the same one share the bytes. */
+  integrity?: string;
 }
 
 /** What the browser's cache had to do with a load, and, where it could have done more, why not. */
