@@ -29,6 +29,8 @@ typedef struct wf_cli {
 int wf_cli_fail(const wf_cli *cli, const wf_error *err);
 /* The same for a wrong command line; names the help that would have told. */
 int wf_cli_usage_error(const wf_cli *cli, const wf_error *err);
+/* Puts the file's name before a sentence about its content that does not hold it. */
+void wf_cli_name_file(const char *name, wf_error *err);
 /* Ends the output to stdout: a full disk or closed pipe is a failure too. */
 int wf_cli_finish(const wf_cli *cli, int code);
 

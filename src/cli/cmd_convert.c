@@ -55,7 +55,7 @@ static bool ends_with(const char *s, const char *end) {
 
 static wf_status check_names(const job *j, wf_error *err) {
     const char *base = wf_path_base(j->source), *of = strstr(base, "-of-");
-    if (of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5) {
+    if (!ends_with(base, ".gguf") && of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5) {
         return wf_fail(err, WF_E_UNSUPPORTED, base, -1,
                        "%s is one part of a sharded checkpoint: give its index (%.*s%s.index.json) instead",
                        base, (int)(of - 6 - base), base, of + 9);
@@ -133,7 +133,9 @@ static wf_status convert_file(job *j, wf_convert_options *o, wf_error *err) {
     wf_status status = wf_input_view(&f, &view, err);
     if (status == WF_OK) {
         status = wf_source_open(view, &source, err);
-        if (status == WF_OK) {
+        if (status != WF_OK) {
+            wf_cli_name_file(wf_path_base(j->source), err);
+        } else {
             status = convert_source(j, &source, o, err);
         }
         wf_source_close(&source);

@@ -94,17 +94,6 @@ static wf_status load(const wf_cli *cli, const char *path, wf_input_file *f, boo
     return status;
 }
 
-/* Sentences about the content don't always say whose it is. */
-static void name_file(const wf_model *m, const char *name, wf_error *err) {
-    bool says = strstr(err->text, name) != NULL || (m != NULL && wf_model_files(m) > 1); /* the model names the part */
-    if (!says && err->code != WF_E_ABORTED) {
-        wf_error named;
-        wf_error_clear(&named);
-        wf_fail(&named, err->code, err->where, err->offset, "%s: %s", name, err->text);
-        *err = named;
-    }
-}
-
 wf_status wf_load_model(const wf_cli *cli, const char *path, bool int8_rows, wf_loaded *out, wf_error *err) {
     char begin[2048];
     uint32_t count;
@@ -120,8 +109,8 @@ wf_status wf_load_model(const wf_cli *cli, const char *path, bool int8_rows, wf_
     WF_TRY(wf_input_open(&f, path, err));
     wf_status status = load(cli, path, &f, int8_rows, out, err);
     wf_input_close(&f);
-    if (status != WF_OK) {
-        name_file(out->model, out->name, err);
+    if (status != WF_OK && (out->model == NULL || wf_model_files(out->model) == 1)) { /* else it names the part */
+        wf_cli_name_file(out->name, err);
     }
     out->load_seconds = (double)(wf_platform_now_ns() - began) / 1e9;
     return status;

@@ -44,3 +44,12 @@ int wf_cli_finish(const wf_cli *cli, int code) {
             "the output could not be written in full: is the disk full?");
     return wf_cli_fail(cli, &err);
 }
+
+void wf_cli_name_file(const char *name, wf_error *err) {
+    if (strstr(err->text, name) == NULL && err->code != WF_E_ABORTED) {
+        wf_error named;
+        wf_error_clear(&named);
+        wf_fail(&named, err->code, err->where, err->offset, "%s: %s", name, err->text);
+        *err = named;
+    }
+}

@@ -141,7 +141,7 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed) {
         wf_map_assume(m, "the long side of a resized picture is rounded, not cut off");
     }
     if (p->std[0] <= 0 || p->std[1] <= 0 || p->std[2] <= 0) {
-        wf_map_fail(m, WF_E_FORMAT, m->config.file, "std has a value that is not above zero");
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "the std of %s has a value that is not above zero: give three numbers that are", m->config.file);
     }
 }
 

@@ -81,7 +81,8 @@ static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf
     const wf_source_tensor *t = wf_map_find(m, source_name);
     if (t == NULL) {
         if (!optional) {
-            wf_map_fail(m, WF_E_MISSING, source_name, "the checkpoint has no tensor \"%s\", which a model with its other tensors needs",
+            wf_map_fail(m, WF_E_MISSING, source_name, "the checkpoint has no tensor \"%s\", which a model with its other tensors needs: save the "
+                        "whole state dict",
                         source_name);
         }
         return NULL;
@@ -171,7 +172,7 @@ uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback) {
         return fallback;
     }
     if (!wf_json_to_u64(v, &u) || u > 1u << 24) {
-        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no whole number in range", key, m->config.file);
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no whole number from 0 to 16777216: correct it", key, m->config.file);
         return fallback;
     }
     return (uint32_t)u;

@@ -13,9 +13,9 @@ static wf_status no_memory(const char *what, wf_error *err) {
     return wf_fail(err, WF_E_MEMORY, what, -1, "no memory for the files of the model; close other programs");
 }
 
-/* A sentence about a part's content must say which part. */
-static wf_status blame(const wf_files *f, const wf_model_file *file, const wf_error *why, wf_error *err) {
-    bool named = f->count == 1 || strstr(why->text, file->name) != NULL;
+/* A sentence about a file's content must say whose it is. */
+static wf_status blame(const wf_model_file *file, const wf_error *why, wf_error *err) {
+    bool named = strstr(why->text, file->name) != NULL;
     return named ? wf_fail(err, why->code, why->where, why->offset, "%s", why->text)
                  : wf_fail(err, why->code, why->where, why->offset, "%s: %s", file->name, why->text);
 }
@@ -322,7 +322,7 @@ wf_status wf_files_feed(wf_model *m, const uint8_t *bytes, size_t n, size_t *use
     wf_status status = file->gguf == NULL                                           ? feed_header(m, bytes, n, used, header, &why)
                        : f->second && file->again.length < file->header_bytes ? feed_again(file, bytes, n, used, &why)
                                                                                   : feed_data(file, bytes, n, used, &why);
-    return status == WF_OK ? WF_OK : blame(f, file, &why, err);
+    return status == WF_OK ? WF_OK : blame(file, &why, err);
 }
 
 /* The current file has ended. */
@@ -337,7 +337,7 @@ static wf_status end_file(wf_files *f, wf_error *err) {
     if (status == WF_OK) {
         status = wf_integrity_finish(&file->integrity, &why);
     }
-    return status == WF_OK ? WF_OK : blame(f, file, &why, err);
+    return status == WF_OK ? WF_OK : blame(file, &why, err);
 }
 
 static wf_status missing(const wf_files *f, uint32_t part, wf_error *err) {

@@ -114,7 +114,7 @@ static wf_status read_taps(wf_model *m, wf_error *err) {
         char *node = copy != NULL ? strchr(copy, '|') : NULL;
         char *order = node != NULL ? strchr(node + 1, '|') : NULL;
         if (order == NULL) {
-            return wf_fail(err, WF_E_FORMAT, "wf.taps", -1, "\"%s\" in wf.taps of %s is not SOURCE|NODE|ORDER", text,
+            return wf_fail(err, WF_E_FORMAT, "wf.taps", -1, "\"%s\" in wf.taps of %s is not SOURCE|NODE|ORDER; convert the checkpoint again", text,
                            m->file_name);
         }
         *node++ = '\0';
@@ -169,12 +169,12 @@ static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err)
     const char *name = wf_gguf_get_string(gguf, "general.architecture");
     if (name == NULL) {
         return wf_fail(err, WF_E_MISSING, "general.architecture", -1,
-                       "%s does not say its architecture (general.architecture)", m->file_name);
+                       "%s does not say its architecture (general.architecture), so it is no model: give another file", m->file_name);
     }
     m->arch = wf_arch_find(name);
     if (m->arch == NULL) {
         return wf_fail(err, WF_E_UNSUPPORTED, "general.architecture", -1,
-                       "%s holds a model of architecture \"%s\"; this version runs %s", m->file_name, name, wf_arch_list());
+                       "%s holds a model of architecture \"%s\"; this version runs %s: use a newer one, or another model", m->file_name, name, wf_arch_list());
     }
     m->parameters = wf_gguf_parameters(gguf);
     WF_TRY(m->arch->configure(gguf, &m->arena, &m->config, &m->input, err));

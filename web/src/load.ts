@@ -71,6 +71,13 @@ export async function load(
       `retries must be a whole number of at least 0, not ${retries}`,
     );
   }
+  if (memoryLimit !== undefined && !(Number.isFinite(memoryLimit) && memoryLimit > 0)) {
+    throw fail(
+      "ARGUMENT",
+      "memoryLimit",
+      `memoryLimit must be a number of bytes above 0, not ${JSON.stringify(memoryLimit)}`,
+    );
+  }
   const files = typeof worker === "boolean" ? defaultFiles : { worker: String(worker) };
   if (files === undefined) {
     throw fail(

@@ -161,7 +161,7 @@ export async function pump(
   } catch (error) {
     const foreign = !(error instanceof WfError || (error as Error)?.name === "AbortError");
     const why = foreign
-      ? fail("IO", "source", `the model's bytes could not be read: ${String(error)}`)
+      ? fail("IO", "source", `the model's bytes could not be read: ${String(error)}; open their source again`)
       : error;
     end.post({ type: "broken", pipe, error: toWire(why) });
   }
