@@ -112,7 +112,8 @@ install_firefox() { # only a test needs it, which says so; a system without such
         root=(sudo)
     fi
     say 'installing firefox-esr'
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install firefox-esr >"$CACHE/firefox.log" 2>&1 ||
+    local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends)
+    "${apt[@]}" install firefox-esr >"$CACHE/firefox.log" 2>&1 || { "${apt[@]}" update && "${apt[@]}" install firefox-esr; } >"$CACHE/firefox.log" 2>&1 ||
         say "Firefox could not be installed (see $CACHE/firefox.log): tests/browser/firefox.mjs will say so"
 }
 

@@ -93,7 +93,9 @@ async function answer(event, path) {
 
 if (site !== null) {
   addEventListener("install", (event) => event.waitUntil(install().then(() => skipWaiting())));
-  addEventListener("activate", (event) => event.waitUntil(dropOthers().then(() => clients.claim())));
+  /* Pages that are open already are not claimed: Firefox then waits for their workers to answer, and a thread that sleeps in wasm never
+     does. What they load comes from the network anyway. */
+  addEventListener("activate", (event) => event.waitUntil(dropOthers()));
   addEventListener("fetch", (event) => {
     const { request } = event;
     const path = request.method === "GET" && !request.headers.has("range") ? pathOf(request) : undefined;

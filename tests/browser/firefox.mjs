@@ -1,9 +1,11 @@
 // The package in Firefox: the golden output of every build on one and two threads, in a worker and on the page's thread; the
-// installed package under a strict policy with Trusted Types; the converter; and the cache, with the network off too.
+// installed package under a strict policy with Trusted Types; the converter; the cache and the demo, with the network off too.
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { attempt, check, dist, finish, golden, relativeL2, root, sameBits, tinyModel, workFolder } from "../web/lib/web.mjs";
 import { app, cores, expected, photo, readme, serveApp } from "../apps/lib/apps.mjs";
+import { serve as serveDemo } from "../../demo/serve.mjs";
+import { writeSite } from "../../demo/site.mjs";
 import { serve } from "./lib/browser.mjs";
 import { launchFirefox } from "./lib/firefox.mjs";
 
@@ -121,6 +123,30 @@ await attempt("the cache", () =>
     const left = await page.evaluate(async () => ({ size: await wasmformer.cache.size(), gone: await wasmformer.cache.delete() }));
     check("size and delete", left.size === bytes.length && left.gone === 1, JSON.stringify(left));
   }));
+
+await attempt("the demo", async () => {
+  const folder = join(workFolder(), "site");
+  writeSite(folder);
+  const site = await serveDemo({ port: 0, mounts: { "/": folder } });
+  const address = `http://127.0.0.1:${site.address().port}/`;
+  const seen = async () => {
+    while (Number(document.body.dataset.answers ?? 0) < 1) await new Promise((r) => setTimeout(r, 20));
+    return { label: document.querySelector("#results .label").textContent, isolated: crossOriginIsolated };
+  };
+  const kept = async () => {
+    while ((await navigator.serviceWorker.getRegistration())?.active?.state !== "activated") await new Promise((r) => setTimeout(r, 20));
+  };
+  await withPage(address, async (page) => {
+    const online = await page.evaluate(seen);
+    await page.evaluate(kept);
+    check("the demo: no fault under its own policy", page.faults.length === 0, page.faults.join("; "));
+    site.closeAllConnections();
+    await new Promise((resolve) => site.close(resolve));
+    await page.go(address);
+    const offline = await page.evaluate(seen);
+    check("the demo works without a network, with threads", online.isolated && offline.isolated && offline.label === online.label && online.label !== "", JSON.stringify([online, offline]));
+  });
+});
 
 await firefox.close();
 server.close();
