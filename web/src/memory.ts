@@ -2,6 +2,7 @@
    space, not memory; but some browsers refuse large ones (shared memory on phones above all), so it
    is asked for in ever smaller steps. */
 import { fail } from "./errors.ts";
+import { builtin, inNode } from "./node.ts";
 
 const PAGE = 65536;
 const MAX_PAGES = 65536;
@@ -22,6 +23,15 @@ export function scoutMemory(initial: number, shared: boolean): WebAssembly.Memor
     maximum: Math.max(initial, pagesOf(256 << 20)),
     shared,
   });
+}
+
+/** What the device has at most; pages are told a power of two, so it may be half as much again. */
+function deviceBytes(): number {
+  const { deviceMemory } = (globalThis.navigator ?? {}) as { deviceMemory?: number };
+  if (deviceMemory !== undefined) {
+    return deviceMemory * 1.5 * 2 ** 30;
+  }
+  return inNode() ? builtin("node:os").totalmem() : Infinity;
 }
 
 export interface Made {
@@ -46,6 +56,14 @@ export function makeMemory(
       "memoryLimit",
       `the model needs ${megabytes(need)}, more than memoryLimit allows ` +
         `(${megabytes(limit)}); use a smaller model or weight type, or raise the limit`,
+    );
+  }
+  if (limit === undefined && need > deviceBytes()) {
+    throw fail(
+      "MEMORY",
+      "device",
+      `the model needs ${megabytes(need)}, more than this device has (about ` +
+        `${megabytes(deviceBytes())}); use a smaller model or weight type, or say memoryLimit to try it`,
     );
   }
   if (need > MAX_PAGES * PAGE) {

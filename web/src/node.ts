@@ -43,7 +43,7 @@ interface Modules {
     rm(path: string, options: { recursive?: boolean; force: boolean }): Promise<void>;
   };
   "node:fs": SyncFiles;
-  "node:os": { tmpdir(): string };
+  "node:os": { tmpdir(): string; totalmem(): number };
   "node:path": { join(...parts: string[]): string };
   "node:process": { once(event: "exit", listener: () => void): void };
   "node:url": { pathToFileURL(path: string): URL; fileURLToPath(url: URL): string };
