@@ -5,6 +5,8 @@
 #include "base/alloc.h"
 #include "cli/args.h"
 #include "cli/files.h"
+#include "cli/folder.h"
+#include "cli/picture.h"
 #include "cli/platform.h"
 #include "cli/progress.h"
 #include "cli/text_out.h"
@@ -15,7 +17,10 @@ enum { MAX_CONFIG_BYTES = 64 << 20 };
 
 typedef struct job {
     wf_cli *cli;
-    const char *source, *out, *config, *type;
+    const char *source, *out, *config, *type, *calibrate, *keep;
+    uint32_t pictures_wanted;
+    wf_names pictures;
+    wf_text layers; /* a JSON array's inside */
     bool force;
     double max_loss;
     char *config_text, *preprocessor_text;
@@ -39,6 +44,23 @@ static void on_note(void *user, const char *text) {
 
 static void on_progress(void *user, const char *phase, uint64_t done, uint64_t total) {
     wf_bar_update(&((job *)user)->bar, phase, done, total);
+}
+
+static void on_layer(void *user, const char *name, wf_dtype type, double loss) {
+    job *j = user;
+    wf_text_add(&j->layers, j->layers.length != 0 ? ",{\"name\":" : "{\"name\":");
+    wf_text_json_string(&j->layers, name);
+    wf_text_format(&j->layers, ",\"type\":\"%s\",\"loss\":", wf_dtype_get(type)->name);
+    wf_text_json_number(&j->layers, loss);
+    wf_text_add(&j->layers, "}");
+    if (!j->cli->json) {
+        wf_bar_clear(&j->bar);
+        printf("  %-40s %-5s %.2g\n", name, wf_dtype_get(type)->name, loss);
+    }
+}
+
+static wf_status on_picture(void *user, uint32_t index, const wf_image_params *image, float *dst, wf_error *err) {
+    return wf_picture_read(((job *)user)->pictures.names[index], image, dst, err);
 }
 
 static bool on_poll(void *user) {
@@ -102,6 +124,26 @@ static wf_status read_config(job *j, wf_convert_options *o, wf_error *err) {
     }
     WF_TRY(wf_input_all(path, MAX_CONFIG_BYTES, &j->preprocessor_text, &o->preprocessor_bytes, err));
     o->preprocessor = j->preprocessor_text;
+    return WF_OK;
+}
+
+/* ---- the pictures of --calibrate ---- */
+
+/* At most as many as asked for, spread evenly over the folder. */
+static wf_status find_pictures(job *j, wf_convert_options *o, wf_error *err) {
+    if (j->calibrate == NULL) {
+        return WF_OK;
+    }
+    if (o->type != WF_I8) {
+        return wf_fail(err, WF_E_ARGUMENT, "calibrate", -1, "--calibrate belongs to --type int8; %s needs no pictures", j->type);
+    }
+    WF_TRY(wf_find_pictures(j->calibrate, &j->pictures, err));
+    size_t wanted = (size_t)j->pictures_wanted, found = j->pictures.count;
+    for (size_t i = 0; i < wanted && wanted < found; i++) {
+        j->pictures.names[i] = j->pictures.names[i * found / wanted];
+    }
+    o->picture_count = (uint32_t)(wanted < found ? wanted : found);
+    o->picture = on_picture;
     return WF_OK;
 }
 
@@ -193,7 +235,10 @@ static wf_status convert(job *j, wf_error *err) {
     o.note = on_note;
     o.progress = on_progress;
     o.cancelled = on_poll;
+    o.keep = j->keep;
+    o.layer = on_layer;
     WF_TRY(read_config(j, &o, err));
+    WF_TRY(find_pictures(j, &o, err));
     wf_status status =
         ends_with(j->source, ".index.json") ? convert_shards(j, &o, err) : convert_file(j, &o, err);
     wf_bar_clear(&j->bar);
@@ -207,7 +252,11 @@ static void print_text(const job *j) {
     wf_out_row("architecture", "%s", r->architecture);
     wf_out_row("tensors", "%llu of %llu in the source, %llu left out", (unsigned long long)r->written_tensors,
                (unsigned long long)r->source_tensors, (unsigned long long)r->left_out);
-    wf_out_row("loss", "%.3g relative to the source (allowed %.1g)", r->loss, r->max_loss);
+    if (r->pictures != 0) {
+        wf_out_row("loss", "%.3g relative to the source on %u pictures (allowed %.1g)", r->loss, r->pictures, r->max_loss);
+    } else {
+        wf_out_row("loss", "%.3g relative to the source (allowed %.1g)", r->loss, r->max_loss);
+    }
 }
 
 static void print_json(const job *j) {
@@ -226,25 +275,32 @@ static void print_json(const job *j) {
     wf_text_json_number(&t, r->loss);
     wf_text_add(&t, ",\"maxLoss\":");
     wf_text_json_number(&t, r->max_loss);
-    wf_text_add(&t, ",\"notes\":[");
+    wf_text_format(&t, ",\"pictures\":%u,\"layers\":[", r->pictures);
+    wf_text_add(&t, j->layers.data != NULL ? j->layers.data : "");
+    wf_text_add(&t, "],\"notes\":[");
     wf_text_add(&t, j->notes.data != NULL ? j->notes.data : "");
     wf_text_add(&t, "]}\n");
-    fputs(t.failed || j->notes.failed ? "null\n" : t.data, stdout);
+    fputs(t.failed || j->notes.failed || j->layers.failed ? "null\n" : t.data, stdout);
     wf_text_free(&t);
 }
 
 int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
-    static const char *const types[] = {"f32", "f16", "q8_0", "q4_0"};
+    static const char *const types[] = {"f32", "f16", "q8_0", "q4_0", "int8"};
     job j;
     memset(&j, 0, sizeof j);
     j.cli = cli;
     j.max_loss = -1;
+    j.pictures_wanted = 64;
     int type = 0, n;
     const wf_opt options[] = {
         {"out", 'o', WF_OPT_TEXT, "FILE", &j.out, 0, 0, "the GGUF file to write"},
-        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0|q4_0", &type, 0, 0, "how matrices are stored (default f32)"},
+        {"type", 't', WF_OPT_CHOICE, "f32|f16|q8_0|q4_0|int8", &type, 0, 0, "how matrices are stored (default f32)"},
         {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0,
          "constructor arguments as JSON, or an HF config.json"},
+        {"calibrate", 0, WF_OPT_TEXT, "DIR", &j.calibrate, 0, 0,
+         "int8: pictures that choose the ranges of activations (default: found row by row at run time)"},
+        {"pictures", 0, WF_OPT_COUNT, "N", &j.pictures_wanted, 1, 4096, "how many of them (default 64)"},
+        {"keep", 0, WF_OPT_TEXT, "NAMES", &j.keep, 0, 0, "matrices that stay f16: parts of names, '*' = any text, commas between"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
          "greatest relative error of the output (default by type)"},
         {"force", 'f', WF_OPT_FLAG, NULL, &j.force, 0, 0, "replace the output file if it exists"},
@@ -284,5 +340,7 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     wf_free(j.config_text);
     wf_free(j.preprocessor_text);
     wf_text_free(&j.notes);
+    wf_text_free(&j.layers);
+    wf_names_free(&j.pictures);
     return code;
 }

@@ -1,23 +1,16 @@
 /* Runs every picture of DIR/CLASS/ and counts how often the class is the first, or among the first five. */
 #include "cli/evaluate.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/arena.h"
 #include "cli/files.h"
+#include "cli/folder.h"
 #include "cli/platform.h"
 #include "cli/progress.h"
 #include "cli/text_out.h"
-
-typedef struct name_list {
-    wf_arena arena;
-    const char **names; /* sorted */
-    size_t count, capacity;
-} name_list;
 
 typedef struct tally {
     uint32_t index; /* of the class */
@@ -34,59 +27,6 @@ typedef struct evaluation {
     size_t folders;
     tally all;
 } evaluation;
-
-/* ---- names ---- */
-
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static wf_status list_folder(const char *path, name_list *out, wf_error *err) {
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
-        return wf_fail(err, WF_E_IO, path, -1, "the folder %s cannot be read: check the path", path);
-    }
-    wf_status status = WF_OK;
-    for (struct dirent *e = readdir(dir); e != NULL && status == WF_OK; e = readdir(dir)) {
-        if (e->d_name[0] == '.') {
-            continue;
-        }
-        if (out->count == out->capacity) {
-            size_t wanted = 2 * out->capacity + 64;
-            const char **bigger = wf_realloc(out->names, wanted * sizeof *bigger);
-            status = bigger == NULL ? WF_E_MEMORY : WF_OK;
-            out->names = bigger != NULL ? bigger : out->names;
-            out->capacity = bigger != NULL ? wanted : out->capacity;
-        }
-        char *name = status == WF_OK ? wf_arena_string(&out->arena, e->d_name, strlen(e->d_name)) : NULL;
-        if (name == NULL) {
-            status = wf_fail(err, WF_E_MEMORY, path, -1, "no memory for the names in %s", path);
-            break;
-        }
-        out->names[out->count++] = name;
-    }
-    closedir(dir);
-    if (out->count != 0) {
-        qsort(out->names, out->count, sizeof *out->names, by_text);
-    }
-    return status;
-}
-
-static void free_names(name_list *l) {
-    wf_free(l->names);
-    wf_arena_free(&l->arena);
-}
-
-static bool is_picture(const char *name) {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-    const char *dot = strrchr(name, '.');
-    for (int i = 0; dot != NULL && i < 3; i++) {
-        if (strcasecmp(dot, endings[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- which folder is which class ---- */
 
@@ -187,11 +127,11 @@ static void count_one(const evaluation *e, tally *t) {
 static wf_status run_folder(evaluation *e, const char *name, tally *t, wf_error *err) {
     char path[2048], picture[4096];
     snprintf(path, sizeof path, "%s/%s", e->folder, name);
-    name_list files;
+    wf_names files;
     memset(&files, 0, sizeof files);
-    wf_status status = list_folder(path, &files, err);
+    wf_status status = wf_names_read(path, &files, err);
     for (size_t i = 0; i < files.count && status == WF_OK; i++) {
-        if (!is_picture(files.names[i])) {
+        if (!wf_is_picture_name(files.names[i])) {
             continue;
         }
         snprintf(picture, sizeof picture, "%s/%s", path, files.names[i]);
@@ -200,16 +140,16 @@ static wf_status run_folder(evaluation *e, const char *name, tally *t, wf_error 
             count_one(e, t);
         }
     }
-    free_names(&files);
+    wf_names_free(&files);
     return status;
 }
 
 static wf_status run_all(evaluation *e, wf_error *err) {
-    name_list classes;
+    wf_names classes;
     memset(&classes, 0, sizeof classes);
     wf_bar bar;
     wf_bar_init(&bar, e->c->cli, false);
-    wf_status status = list_folder(e->folder, &classes, err);
+    wf_status status = wf_names_read(e->folder, &classes, err);
     e->tallies = wf_arena_alloc(&e->arena, (classes.count + 1) * sizeof *e->tallies);
     for (size_t i = 0; i < classes.count && status == WF_OK && e->tallies != NULL; i++) {
         char path[2048];
@@ -228,7 +168,7 @@ static wf_status run_all(evaluation *e, wf_error *err) {
         wf_bar_update(&bar, "class folders", i + 1, classes.count);
     }
     wf_bar_clear(&bar);
-    free_names(&classes);
+    wf_names_free(&classes);
     if (status == WF_OK && e->all.pictures == 0) {
         return wf_fail(err, WF_E_MISSING, e->folder, -1,
                        "%s holds no pictures: DIR/CLASS/PICTURE.{jpg,jpeg,png} is wanted", e->folder);

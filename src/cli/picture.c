@@ -46,7 +46,7 @@ void wf_classifier_close(wf_classifier *c) {
     wf_loaded_free(&c->loaded);
 }
 
-static wf_status read_picture(const char *path, const wf_image_params *p, float *dst, wf_error *err) {
+wf_status wf_picture_read(const char *path, const wf_image_params *p, float *dst, wf_error *err) {
     char *bytes;
     size_t n;
     WF_TRY(wf_input_all(path, MAX_PICTURE_BYTES, &bytes, &n, err));
@@ -63,7 +63,7 @@ static wf_status read_picture(const char *path, const wf_image_params *p, float 
 
 wf_status wf_classifier_run(wf_classifier *c, const char *picture, wf_error *err) {
     WF_TRY(wf_check_interrupt(err));
-    WF_TRY(read_picture(picture, c->image, c->pixels, err));
+    WF_TRY(wf_picture_read(picture, c->image, c->pixels, err));
     uint64_t n = wf_session_input_elements(c->loaded.session);
     void *input = wf_session_input(c->loaded.session);
     if (c->cli->backend == WF_BACKEND_F64) {

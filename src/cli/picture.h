@@ -15,6 +15,8 @@ typedef struct wf_classifier {
 /* Loads a model that takes pictures and gives classes; says what is wrong with any other. */
 wf_status wf_classifier_open(const wf_cli *cli, const char *model, wf_classifier *out, wf_error *err);
 void wf_classifier_close(wf_classifier *c);
+/* A picture file as a model's input [3, height, width]. */
+wf_status wf_picture_read(const char *path, const wf_image_params *p, float *dst, wf_error *err);
 /* Fills c->logits. */
 wf_status wf_classifier_run(wf_classifier *c, const char *picture, wf_error *err);
 /* The model's own label, or "class_i". */

@@ -11,7 +11,8 @@ static const struct {
     const char *name;
     wf_dtype type;
     double max_loss;
-} types[] = {{"f32", WF_F32, 5e-6}, {"f16", WF_F16, 2e-3}, {"q8_0", WF_Q8_0, 4e-2}, {"q4_0", WF_Q4_0, 2e-1}};
+} types[] = {{"f32", WF_F32, 5e-6}, {"f16", WF_F16, 2e-3}, {"q8_0", WF_Q8_0, 4e-2}, {"q4_0", WF_Q4_0, 2e-1},
+             {"int8", WF_I8, 5e-2}};
 
 bool wf_convert_type(const char *name, wf_dtype *out) {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -116,16 +117,27 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     account(m);
     WF_TRY(m->status);
     report_notes(m, o);
+    m->keep = o->keep;
+    WF_TRY(wf_map_check_keep(m, err));
     const wf_image_params *p = &m->image;
     uint32_t size = m->golden_size;
     *golden = (wf_golden){1, 1, 3, size != 0 ? size : p->height, size != 0 ? size : p->width, NULL, NULL, 0, 0, 0};
     golden->c = m->channels;
+    bool pictures = o->type == WF_I8 && o->picture_count > 0;
+    if (pictures) {
+        WF_TRY(wf_calibrate(m, o, err));
+    } else if (o->type != WF_F32) {
+        WF_TRY(wf_emit_layers(m, o, err));
+    }
     WF_TRY(wf_prove(m, o, golden, err));
     snprintf(report->architecture, sizeof report->architecture, "%s", m->architecture);
     report->source_tensors = m->source->tensor_count;
     report->written_tensors = m->row_count;
     report->left_out = m->left_out.count;
     report->loss = golden->loss;
+    if (pictures) {
+        WF_TRY(wf_calibrate_loss(m, o, report, err));
+    }
     report->max_loss = o->max_loss >= 0 ? o->max_loss : default_max_loss(o->type);
     if (!(report->loss <= report->max_loss)) {
         return refuse_loss(m, o, report, err);

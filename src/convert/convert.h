@@ -12,9 +12,16 @@
 #include "base/status.h"
 #include "format/gguf.h"
 #include "format/source.h"
+#include "media/image.h"
 
 typedef struct wf_convert_options {
-    wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0, WF_Q4_0; vectors and layer scales stay F32 */
+    wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0, WF_Q4_0, WF_I8; vectors and layer scales stay F32 */
+    const char *keep;         /* comma list of patterns ('*' = any text, found anywhere in the stored or the source name): matrices that
+                                 stay F16 when `type` is a quantized one; NULL = none */
+    /* WF_I8: pictures whose activations choose the static grids (0 = dynamic: a step for each row at run time). `picture` writes
+       picture `index` as the model's input [3, height, width] of `image`. One in four is kept back to measure the loss. */
+    uint32_t picture_count;
+    wf_status (*picture)(void *user, uint32_t index, const wf_image_params *image, float *dst, wf_error *err);
     const char *source_name;  /* file name, for provenance and errors */
     const char *config;       /* JSON text or NULL */
     size_t config_bytes;
@@ -24,6 +31,8 @@ typedef struct wf_convert_options {
     double max_loss;          /* relative L2 of the output against the source in f64; < 0: the type's default */
     void *user;               /* handed to the callbacks; each may be NULL */
     void (*note)(void *user, const char *text);
+    /* What storing one matrix changes: of its output on the pictures, or, without pictures, of the weights alone. Relative L2. */
+    void (*layer)(void *user, const char *name, wf_dtype type, double loss);
     void (*progress)(void *user, const char *phase, uint64_t done, uint64_t total);
     bool (*cancelled)(void *user); /* polled between tensors and steps; true = WF_E_ABORTED */
 } wf_convert_options;
@@ -32,11 +41,12 @@ typedef struct wf_convert_report {
     char architecture[64];
     uint64_t source_tensors, written_tensors, left_out;
     uint64_t bytes;   /* of the file */
-    double loss;      /* relative L2, written file against source */
+    double loss;      /* relative L2, written file against source, on noise; with pictures on those that were kept back */
+    uint32_t pictures; /* that the loss was measured on; 0 = noise */
     double max_loss;
 } wf_convert_report;
 
-/* "f32", "f16", "q8_0", "q4_0" → type; false when unknown. */
+/* "f32", "f16", "q8_0", "q4_0", "int8" → type; false when unknown. */
 bool wf_convert_type(const char *name, wf_dtype *out);
 /* Bytes go to `out` in order, after all checks have passed: on failure nothing has been written to it. */
 wf_status wf_convert(const wf_source *source, const wf_convert_options *options, wf_byte_sink out, wf_convert_report *report,

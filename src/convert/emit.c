@@ -7,21 +7,16 @@
 #include "convert/chunks.h"
 #include "convert/mapping.h"
 
-/* The stored geometry of a row of the map. */
-typedef struct stored {
-    wf_dtype type;
-    uint64_t rows, k, stored_k; /* rows of k elements, padded to stored_k */
-} stored;
-
-static stored stored_of(const wf_map_row *r, wf_dtype wanted) {
+wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted) {
     const uint64_t *d = r->source->dims;
     uint64_t elements = r->source->elements; /* of all sources of a stack */
     for (uint32_t i = 0; i < WF_MAP_STACK - 1 && r->more[i] != NULL; i++) {
         elements += r->more[i]->elements;
     }
-    stored s = {WF_F32, 1, elements, 0};
+    wf_map_stored s = {WF_F32, 1, elements, 0};
     if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
-        s.type = wanted;
+        bool quantized = wanted != WF_F32 && wanted != WF_F16;
+        s.type = quantized && wf_map_is_kept(m, r) ? WF_F16 : wanted;
         s.k = r->source->elements / d[0];
         s.rows = elements / s.k;
     } else if (r->kind == WF_MAP_TABLE_ROWS) {
@@ -52,9 +47,8 @@ static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t
     return WF_OK;
 }
 
-/* Source row `i` → stored order. line and source have k elements. */
-static wf_status read_row(const wf_mapping *m, const wf_map_row *r, const stored *s, uint64_t i, float *source, float *line,
-                          wf_error *err) {
+wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err) {
+    const wf_map_stored geometry = wf_map_stored_of(m, r, WF_F32), *s = &geometry;
     const uint64_t *d = r->source->dims;
     if (r->kind == WF_MAP_TABLE_CHW) {
         for (uint64_t c = 0; c < s->k; c++) {
@@ -75,16 +69,20 @@ static wf_status read_row(const wf_mapping *m, const wf_map_row *r, const stored
     return WF_OK;
 }
 
-static wf_status write_tensor(const wf_mapping *m, const wf_map_row *r, wf_dtype type, wf_gguf_writer *w, wf_error *err) {
-    stored s = stored_of(r, type);
+static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type, wf_gguf_writer *w, wf_error *err) {
+    const wf_map_row *r = &m->rows[index];
+    wf_map_stored s = wf_map_stored_of(m, r, type);
     void *memory;
+    if (s.type == WF_I8) {
+        return wf_int8_write(m, index, w, err);
+    }
     uint64_t row_bytes = wf_dtype_row_bytes(s.type, s.stored_k);
     WF_TRY(wf_alloc_array(&memory, 2 * s.stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
     float *source = memory, *line = source + s.stored_k;
     void *encoded = line + s.stored_k;
     wf_status status = WF_OK;
     for (uint64_t i = 0; i < s.rows && status == WF_OK; i++) {
-        status = read_row(m, r, &s, i, source, line, err);
+        status = wf_map_read_row(m, r, i, source, line, err);
         if (status == WF_OK) {
             wf_dtype_get(s.type)->encode(line, encoded, s.stored_k);
             status = wf_gguf_write_data(w, encoded, row_bytes, err);
@@ -95,7 +93,7 @@ static wf_status write_tensor(const wf_mapping *m, const wf_map_row *r, wf_dtype
 }
 
 /* Relative L2 of what a matrix decodes to against what it was. */
-static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const stored *s, double *loss, wf_error *err) {
+static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const wf_map_stored *s, double *loss, wf_error *err) {
     void *memory;
     uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
     WF_TRY(wf_alloc_array(&memory, 3 * s->stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
@@ -105,10 +103,18 @@ static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const stor
     double difference = 0, size = 0;
     wf_status status = WF_OK;
     for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
-        status = read_row(m, r, s, i, source, line, err);
+        status = wf_map_read_row(m, r, i, source, line, err);
         if (status == WF_OK) {
-            type->encode(line, encoded, s->stored_k);
+            float step = 1;
+            if (s->type == WF_I8) {
+                step = wf_int8_encode(line, s->k, encoded);
+            } else {
+                type->encode(line, encoded, s->stored_k);
+            }
             type->decode(encoded, back, s->stored_k);
+            for (uint64_t k = 0; k < s->k && s->type == WF_I8; k++) {
+                back[k] *= step;
+            }
         }
         for (uint64_t k = 0; k < s->k && status == WF_OK; k++) {
             double d = (double)back[k] - (double)line[k];
@@ -124,7 +130,7 @@ static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const stor
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err) {
     memset(worst, 0, WF_WORST_LAYERS * sizeof *worst);
     for (uint32_t i = 0; i < m->row_count; i++) {
-        stored s = stored_of(&m->rows[i], type);
+        wf_map_stored s = wf_map_stored_of(m, &m->rows[i], type);
         wf_layer_loss one = {m->rows[i].source->name, 0};
         if (m->rows[i].kind != WF_MAP_LINEAR && m->rows[i].kind != WF_MAP_CONV) {
             continue;
@@ -136,6 +142,19 @@ wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[
                 worst[w] = one;
                 one = moved;
             }
+        }
+    }
+    return WF_OK;
+}
+
+wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_error *err) {
+    for (uint32_t i = 0; i < m->row_count && o->layer != NULL; i++) {
+        const wf_map_row *r = &m->rows[i];
+        wf_map_stored s = wf_map_stored_of(m, r, o->type);
+        double loss;
+        if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
+            WF_TRY(layer_loss(m, r, &s, &loss, err));
+            o->layer(o->user, r->name, s.type, loss);
         }
     }
     return WF_OK;
@@ -173,7 +192,7 @@ static const char *own_text(const wf_mapping *m, const char *key, const char *fa
 
 static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden,
                               wf_gguf_writer *w, wf_error *err) {
-    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q4_0 ? 2 : type == WF_Q8_0 ? 7 : 0;
+    uint32_t file_type = type == WF_F16 ? 1 : type == WF_Q4_0 ? 2 : type == WF_Q8_0 ? 7 : type == WF_I8 ? 1024 : 0;
     char lower[16] = {0};
     for (int i = 0; wf_dtype_get(type)->name[i] != '\0' && i < 15; i++) {
         char c = wf_dtype_get(type)->name[i];
@@ -185,7 +204,7 @@ static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, 
     WF_TRY(wf_gguf_add_string(w, "general.license", own_text(m, "license", "not stated by the source"), err));
     WF_TRY(wf_gguf_add_u32(w, "general.file_type", file_type, err));
     WF_TRY(wf_gguf_add_u32(w, "general.quantization_version", 2, err));
-    WF_TRY(wf_gguf_add_string(w, "wf.type", lower, err));
+    WF_TRY(wf_gguf_add_string(w, "wf.type", type == WF_I8 ? "int8" : lower, err));
     WF_TRY(wf_gguf_add_string(w, "wf.source", m->family, err));
     WF_TRY(wf_gguf_add_string(w, "wf.source.file", o->source_name, err));
     WF_TRY(wf_gguf_add_string(w, "wf.source.container", m->source->container, err));
@@ -208,15 +227,19 @@ static wf_status declare_tensors(const wf_mapping *m, wf_dtype type, wf_gguf_wri
     WF_TRY(wf_alloc_array(&memory, m->row_count, sizeof(uint32_t), "wf.k", err));
     uint32_t *k = memory;
     for (uint32_t i = 0; i < m->row_count; i++) {
-        stored s = stored_of(&m->rows[i], type);
+        wf_map_stored s = wf_map_stored_of(m, &m->rows[i], type);
         k[i] = s.k != s.stored_k ? (uint32_t)s.k : 0;
         padded |= k[i] != 0;
     }
     wf_status status = padded ? wf_gguf_add_array(w, "wf.k", WF_GGUF_U32, k, m->row_count, err) : WF_OK;
     wf_free(memory);
     for (uint32_t i = 0; i < m->row_count && status == WF_OK; i++) {
-        stored s = stored_of(&m->rows[i], type);
+        wf_map_stored s = wf_map_stored_of(m, &m->rows[i], type);
         uint64_t dims[2] = {s.stored_k, s.rows};
+        if (s.type == WF_I8) {
+            status = wf_int8_declare(m, i, w, err);
+            continue;
+        }
         status = wf_gguf_add_tensor(w, m->rows[i].name, s.type, m->rows[i].kind == WF_MAP_VECTOR ? 1 : 2, dims, err);
     }
     return status;
@@ -242,7 +265,7 @@ static wf_status write_data(const wf_mapping *m, const wf_convert_options *o, wf
         if (o->cancelled != NULL && o->cancelled(o->user)) {
             return wf_fail(err, WF_E_ABORTED, "convert", -1, "conversion was stopped; nothing was written");
         }
-        WF_TRY(write_tensor(m, &m->rows[i], type, w, err));
+        WF_TRY(write_tensor(m, i, type, w, err));
     }
     return wf_gguf_write_end(w, err);
 }

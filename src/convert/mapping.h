@@ -27,6 +27,20 @@ typedef struct wf_map_row {
     wf_map_kind kind;
 } wf_map_row;
 
+/* The stored geometry of a row of the map: `rows` of k elements, padded to stored_k. */
+typedef struct wf_map_stored {
+    wf_dtype type;
+    uint64_t rows, k, stored_k;
+} wf_map_stored;
+
+/* How the input of an I8 matrix becomes bytes (kernels/quantize.h). */
+typedef struct wf_int8_input {
+    bool is_static; /* false: a step for each row, found at run time */
+    float scale, zero;
+    float *gain; /* [channels] in the arena, or NULL */
+    uint32_t channels;
+} wf_int8_input;
+
 typedef struct wf_map_list {
     const char **items;
     uint32_t count, capacity;
@@ -57,6 +71,8 @@ typedef struct wf_mapping {
     uint32_t classes;         /* 0: no classifier */
     wf_image_params image;
     bool grid_bound;          /* runs at its own picture size only */
+    const char *keep;         /* patterns of matrices that stay F16 when the type is a quantized one, or NULL */
+    wf_int8_input *int8;      /* [rows] of I8 matrices, once pictures have been looked at; else NULL */
     uint32_t channels;        /* of the input */
     uint32_t golden_size;     /* side of the self-test picture; 0 = the recommended size */
     const void *details;      /* of the map */
@@ -121,6 +137,26 @@ void wf_map_labels(wf_mapping *m);
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
                   uint64_t *bytes, wf_error *err);
 
+wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted);
+/* Source row `i` of a matrix → stored order. source and line have k elements. */
+wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err);
+
+/* int8.c: I8 matrices and the small tensors that belong to them. */
+/* w[k] → q[k] in −127 … 127; returns the step. */
+float wf_int8_encode(const float *w, uint64_t k, int8_t *q);
+/* The whole matrix of row i, divided by the gains of its input: q [rows, k], steps [rows]. */
+wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *in, int8_t *q, float *steps, wf_error *err);
+wf_status wf_int8_declare(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_error *err);
+wf_status wf_int8_write(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_error *err);
+/* Fails when a pattern of m->keep fits no matrix. */
+wf_status wf_map_check_keep(const wf_mapping *m, wf_error *err);
+bool wf_map_is_kept(const wf_mapping *m, const wf_map_row *r);
+
+/* calibrate.c: looks at the pictures, fills m->int8 and reports the layers' losses. */
+wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err);
+/* Relative L2 of the written model's outputs against the source's in float, over the pictures that wf_calibrate did not look at. */
+wf_status wf_calibrate_loss(const wf_mapping *m, const wf_convert_options *o, wf_convert_report *report, wf_error *err);
+
 /* The matrices that lose most when they are stored as `type`: relative L2 of decode(encode(w)) against w,
    the worst first; fewer than three leave NULL names. */
 enum { WF_WORST_LAYERS = 3 };
@@ -129,6 +165,8 @@ typedef struct wf_layer_loss {
     double loss;
 } wf_layer_loss;
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err);
+/* The same for each matrix of a quantized type, through o->layer. */
+wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_error *err);
 
 /* prove.c: runs the file that wf_emit would write. */
 wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_error *err);

@@ -72,7 +72,7 @@ wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *
     WF_TRY(run_emitted(m, o, WF_F32, WF_BACKEND_F64, false, g, &g->source, &g->count, err));
     WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SCALAR, false, g, &g->self, &count, err));
     g->loss = wf_relative_l2(g->self, g->source, g->count);
-    if (o->type == WF_Q8_0) {
+    if (o->type == WF_Q8_0 || o->type == WF_I8) {
         WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SIMD, true, g, &int8, &count, err));
         g->loss = wf_relative_l2(int8, g->source, g->count);
         g->deviation = wf_relative_l2(int8, g->self, g->count);

@@ -25,16 +25,44 @@ static void take_affine(wf_graph *g, wf_node *n, const char *name, uint32_t c) {
     wf_graph_leave(g, mark);
 }
 
-static void take_matrix(wf_graph *g, wf_node *n, const char *name, uint32_t rows, uint32_t k, bool bias) {
+/* An I8 matrix: NAME.weight.scale [rows] holds the steps of its rows; NAME.in_scale [1], in_zero [1] and in_gain [channels] the
+   grid of its input, absent = each row gets a step of its own. Read as floats, the matrix takes steps and gains in. */
+static void take_int8(wf_graph *g, wf_node *n, uint32_t rows, uint32_t channels) {
+    uint32_t steps = wf_graph_vector(g, "weight.scale", rows), gain = wf_graph_optional_vector(g, "in_gain", channels);
+    if (steps == WF_NONE) {
+        return;
+    }
+    if (!g->weights->int8_rows) {
+        wf_weights_scale(g->weights, n->w[0], steps, gain);
+        return;
+    }
+    n->p.int8_rows = 1;
+    n->w[WF_W_STEPS] = steps;
+    n->w[WF_W_IN_GRID] = wf_graph_optional_vector(g, "in_scale", 1);
+    if (n->w[WF_W_IN_GRID] != WF_NONE) {
+        n->w[WF_W_IN_GRID + 1] = wf_graph_vector(g, "in_zero", 1);
+        n->w[WF_W_IN_GRID + 2] = gain;
+    } else if (gain != WF_NONE) {
+        wf_graph_fail(g, WF_E_FORMAT, g->prefix, "\"%sin_gain\" is there, but \"%sin_scale\" is not; convert the checkpoint again",
+                      g->prefix, g->prefix);
+    }
+}
+
+/* channels: of the input. */
+static void take_matrix(wf_graph *g, wf_node *n, const char *name, uint32_t rows, uint32_t k, uint32_t channels, bool bias) {
     uint32_t mark = wf_graph_enter(g, "%s", name);
     n->w[0] = wf_graph_matrix(g, "weight", rows, k);
     if (bias) {
         n->w[1] = wf_graph_vector(g, "bias", rows);
     }
-    wf_graph_leave(g, mark);
     if (n->w[0] != WF_NONE) {
-        n->p.int8_rows = g->weights->int8_rows && g->weights->entries[n->w[0]].stored.type == WF_Q8_0;
+        wf_dtype type = g->weights->entries[n->w[0]].stored.type;
+        n->p.int8_rows = g->weights->int8_rows && type == WF_Q8_0;
+        if (type == WF_I8) {
+            take_int8(g, n, rows, channels);
+        }
     }
+    wf_graph_leave(g, mark);
 }
 
 wf_id wf_node_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv) {
@@ -42,13 +70,14 @@ wf_id wf_node_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv
     n.p.kernel_h = n.p.kernel_w = conv->kernel;
     n.p.stride_h = n.p.stride_w = conv->stride;
     n.p.pad_h = n.p.pad_w = conv->pad;
-    take_matrix(g, &n, name, conv->out_channels, conv->kernel * conv->kernel * wf_graph_shape(g, x)->c, conv->bias);
+    take_matrix(g, &n, name, conv->out_channels, conv->kernel * conv->kernel * wf_graph_shape(g, x)->c,
+                wf_graph_shape(g, x)->c, conv->bias);
     return wf_graph_add(g, name, &n);
 }
 
 wf_id wf_node_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias) {
     wf_node n = node_of(WF_OP_LINEAR, x);
-    take_matrix(g, &n, name, out_features, wf_graph_shape(g, x)->c, bias);
+    take_matrix(g, &n, name, out_features, wf_graph_shape(g, x)->c, wf_graph_shape(g, x)->c, bias);
     return wf_graph_add(g, name, &n);
 }
 

@@ -73,6 +73,8 @@ void wf_exec_start(wf_exec *e, wf_plan *plan, wf_pool *pool) {
     e->pool = pool;
     e->cursor = 0;
     e->flags = 0;
+    e->observe = NULL;
+    e->observer = NULL;
 }
 
 wf_progress wf_exec_step(wf_exec *e, uint64_t budget) {
@@ -89,6 +91,9 @@ wf_progress wf_exec_step(wf_exec *e, uint64_t budget) {
         }
         if (budget != 0 && spent >= budget) {
             return WF_YIELD;
+        }
+        if (e->observe != NULL) {
+            e->observe(e->observer, e->plan, e->cursor);
         }
         run_node(e, e->cursor);
         spent += wf_op_get(n->op)->cost(&e->plan->calls[e->cursor]);

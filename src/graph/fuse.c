@@ -45,9 +45,9 @@ static void absorb_residual(wf_graph *g, wf_node *n) {
     n->p = p->p;
     n->in[0] = p->in[0];
     n->in[1] = base;
-    n->w[0] = p->w[0];
-    n->w[1] = p->w[1];
-    n->w[2] = scale;
+    for (int i = 0; i < WF_OP_WEIGHTS; i++) {
+        n->w[i] = i != 2 ? p->w[i] : scale;
+    }
     p->dead = true;
 }
 

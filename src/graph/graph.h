@@ -127,5 +127,7 @@ wf_id wf_node_average(wf_graph *g, wf_id a, wf_id b, const char *name);
 /* ---- passes: rewrite the node list; exact up to rounding, and stop at kept nodes ---- */
 /* linear/conv2d → GELU and → residual become the epilogue of the product. */
 void wf_pass_fuse_epilogue(wf_graph *g);
+/* A norm or int8 product that one int8 product reads writes bytes on that one's grid. After the epilogues are fused. */
+void wf_pass_fuse_int8(wf_graph *g);
 
 #endif

@@ -50,7 +50,7 @@ static uint32_t collect_intervals(wf_plan *plan, interval *list) {
         if (n->dead) {
             continue;
         }
-        interval v = {aligned(wf_shape_elements(&n->shape) * real), 0, i, i, i, false};
+        interval v = {aligned(wf_shape_elements(&n->shape) * (n->p.out_u8 ? 1 : real)), 0, i, i, i, false};
         for (uint32_t j = i + 1; j < g->count; j++) {
             for (int s = 0; s < WF_OP_INPUTS && !g->nodes[j].dead; s++) {
                 v.last = g->nodes[j].in[s] == i ? j : v.last;
@@ -126,6 +126,7 @@ wf_status wf_plan_make(wf_plan *plan, wf_graph *graph, wf_backend backend, uint3
     plan->threads = threads;
     WF_TRY(wf_graph_check(&plan->graph, err));
     wf_pass_fuse_epilogue(&plan->graph);
+    wf_pass_fuse_int8(&plan->graph);
     uint64_t n = plan->graph.count;
     void *calls, *at;
     WF_TRY(wf_alloc_array(&calls, n, sizeof(wf_op_call), "the plan", err));

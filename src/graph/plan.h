@@ -31,12 +31,17 @@ void wf_plan_bind(wf_plan *plan, void *memory);
 const wf_op_impl *wf_plan_impl(const wf_plan *plan, wf_op op);
 uint32_t wf_plan_live_nodes(const wf_plan *plan);
 
+/* Called before a node runs: its inputs are there. For calibration and profiles; NULL = nobody watches. */
+typedef void (*wf_observe)(void *user, const wf_plan *plan, uint32_t node);
+
 /* One run through a plan. */
 typedef struct wf_exec {
     wf_plan *plan;
     wf_pool *pool;
     uint32_t cursor; /* the next node */
     uint32_t flags;  /* bit g: nodes guarded by g run */
+    wf_observe observe;
+    void *observer;
 } wf_exec;
 
 void wf_exec_start(wf_exec *e, wf_plan *plan, wf_pool *pool);

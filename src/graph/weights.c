@@ -26,7 +26,7 @@ static size_t real_bytes(const wf_weights *t) {
 }
 
 static const wf_codec *codec_of(const wf_weights *t, const wf_weight_entry *e) {
-    return wf_codec_get(e->view.type, t->int8_rows && e->view.type == WF_Q8_0);
+    return wf_codec_get(e->view.type, t->int8_rows && (e->view.type == WF_Q8_0 || e->view.type == WF_I8));
 }
 
 static wf_status check_shape(const wf_weight_entry *e, uint32_t n, uint32_t k, wf_error *err) {
@@ -46,7 +46,7 @@ static wf_status check_shape(const wf_weight_entry *e, uint32_t n, uint32_t k, w
 static wf_status choose_layout(wf_weights *t, wf_weight_entry *e, wf_error *err) {
     wf_weight *v = &e->view;
     const wf_dtype_info *info = wf_dtype_get(e->stored.type);
-    if (info->decode == NULL) {
+    if (info->decode == NULL || (e->stored.type == WF_I8 && e->role != WF_ROLE_MATRIX)) {
         return wf_fail(err, WF_E_UNSUPPORTED, e->name, -1,
                        "tensor \"%s\" has type %s, which holds no weights; convert it to F32, F16 or Q8_0", e->name,
                        info->name);
@@ -64,7 +64,7 @@ static wf_status choose_layout(wf_weights *t, wf_weight_entry *e, wf_error *err)
         return WF_OK;
     }
     v->pack = WF_PACK_PANELS;
-    v->type = e->stored.type;
+    v->type = e->stored.type == WF_I8 && !t->int8_rows ? WF_F32 : e->stored.type;
     const wf_codec *codec = codec_of(t, e);
     if (codec == NULL) {
         return wf_fail(err, WF_E_UNSUPPORTED, e->name, -1,
@@ -121,6 +121,7 @@ wf_status wf_weights_use(wf_weights *t, const char *name, wf_role role, uint32_t
     e->view.n = n;
     e->view.k = k;
     WF_TRY(check_shape(e, n, k, err));
+    e->steps = e->gains = WF_NONE;
     WF_TRY(choose_layout(t, e, err));
     e->stored_k = (uint32_t)e->stored.dims[0];
     e->uses = 1;
@@ -184,6 +185,76 @@ static void decode_row(const wf_weights *t, const wf_weight_entry *e, const uint
     memcpy(dst, line, k * sizeof *dst);
 }
 
+/* Stored rows → panels; float panels of an I8 matrix take its integers as floats. */
+static wf_status pack_rows(wf_weights *t, wf_weight_entry *e, uint64_t first, const uint8_t *src, uint64_t rows, wf_error *err) {
+    const wf_weight *v = &e->view;
+    const wf_codec *codec = codec_of(t, e);
+    uint64_t row_bytes = wf_dtype_row_bytes(e->stored.type, e->stored_k);
+    bool decoded = v->type != e->stored.type;
+    float *lines = decoded ? wf_alloc((uint64_t)WF_PANEL * v->k * sizeof *lines) : NULL;
+    if (decoded && lines == NULL) {
+        return wf_fail(err, WF_E_MEMORY, e->name, -1, "no memory to decode tensor \"%s\"", e->name);
+    }
+    for (uint64_t r = 0; r < rows; r += WF_PANEL) {
+        uint32_t some = rows - r < WF_PANEL ? (uint32_t)(rows - r) : WF_PANEL;
+        const uint8_t *from = src + r * row_bytes;
+        for (uint32_t i = 0; i < some && decoded; i++) {
+            wf_dtype_get(e->stored.type)->decode(from + i * row_bytes, lines + (size_t)i * v->k, v->k);
+        }
+        codec->pack(e->memory, v->n, v->k, (uint32_t)((first + r) / WF_PANEL), decoded ? (const void *)lines : from, some,
+                    decoded ? v->k : e->stored_k);
+    }
+    wf_free(lines);
+    return WF_OK;
+}
+
+static double element(const wf_weights *t, const wf_weight_entry *vector, uint32_t i) {
+    return t->backend == WF_BACKEND_F64 ? ((const double *)vector->memory)[i] : (double)((const float *)vector->memory)[i];
+}
+
+/* W[row, k] ← W · steps[row] · gains[k], once; dense, or in float panels of 8 rows. */
+static void scale_matrix(wf_weights *t, wf_weight_entry *e) {
+    const wf_weight *v = &e->view;
+    const wf_weight_entry *steps = &t->entries[e->steps], *gains = e->gains != WF_NONE ? &t->entries[e->gains] : NULL;
+    for (uint32_t row = 0; row < v->n; row++) {
+        for (uint32_t k = 0; k < v->k; k++) {
+            size_t at = (size_t)row * v->k + k;
+            if (v->pack == WF_PACK_PANELS) {
+                at = ((size_t)(row / WF_PANEL) * v->k + k) * WF_PANEL + row % WF_PANEL;
+            }
+            double factor = element(t, steps, row) * (gains != NULL ? element(t, gains, k % gains->view.k) : 1);
+            if (t->backend == WF_BACKEND_F64) {
+                ((double *)e->memory)[at] *= factor;
+            } else {
+                ((float *)e->memory)[at] *= (float)factor;
+            }
+        }
+    }
+    e->scaled = true;
+}
+
+static bool all_rows(const wf_weights *t, uint32_t id) {
+    return id == WF_NONE || t->entries[id].rows_done == t->entries[id].view.n;
+}
+
+/* Rows of `e` have arrived: what can be computed with now? */
+static void update_residency(wf_weights *t, wf_weight_entry *arrived) {
+    bool waits = arrived->steps != WF_NONE && !arrived->scaled;
+    arrived->resident = arrived->rows_done == arrived->view.n && !waits;
+    for (uint32_t i = 0; i < t->count && !t->int8_rows; i++) {
+        wf_weight_entry *e = &t->entries[i];
+        if (e->steps != WF_NONE && !e->scaled && all_rows(t, i) && all_rows(t, e->steps) && all_rows(t, e->gains)) {
+            scale_matrix(t, e);
+            e->resident = true;
+        }
+    }
+}
+
+void wf_weights_scale(wf_weights *t, uint32_t id, uint32_t steps, uint32_t gains) {
+    t->entries[id].steps = steps;
+    t->entries[id].gains = gains;
+}
+
 wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void *stored, uint64_t rows, wf_error *err) {
     wf_weight_entry *e = &t->entries[id];
     wf_weight *v = &e->view;
@@ -196,11 +267,7 @@ wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void
         WF_TRY(hold(e, err));
     }
     if (v->pack == WF_PACK_PANELS) {
-        const wf_codec *codec = codec_of(t, e);
-        for (uint64_t r = 0; r < rows; r += WF_PANEL) {
-            uint32_t some = rows - r < WF_PANEL ? (uint32_t)(rows - r) : WF_PANEL;
-            codec->pack(e->memory, v->n, v->k, (uint32_t)((first + r) / WF_PANEL), src + r * row_bytes, some, e->stored_k);
-        }
+        WF_TRY(pack_rows(t, e, first, src, rows, err));
     } else {
         float *line = wf_alloc(e->stored_k * sizeof *line);
         if (line == NULL) {
@@ -213,7 +280,7 @@ wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void
         wf_free(line);
     }
     e->rows_done += rows;
-    e->resident = e->rows_done == v->n;
+    update_residency(t, e);
     return WF_OK;
 }
 

@@ -28,6 +28,9 @@ typedef struct wf_weight_entry {
     uint32_t stored_k; /* elements of a stored row: k, or k padded to the block */
     uint32_t uses;
     uint64_t rows_done; /* stored rows that have been packed */
+    /* An I8 matrix that is read as floats: its rows' steps and its columns' gains (or WF_NONE), multiplied in when all are here. */
+    uint32_t steps, gains;
+    bool scaled;
     bool resident; /* all rows are packed: nodes may compute with it */
     bool trusted;  /* its bytes are verified: results that used it may leave */
     void *memory;
@@ -39,7 +42,7 @@ typedef struct wf_weights {
     wf_arena *arena;
     wf_backend backend;
     bool passing;   /* a weight's memory comes with its first row and goes with its last reader (wf_options.one_run) */
-    bool int8_rows; /* Q8_0 matrices are multiplied with int8 rows (SIMD and scalar backends) */
+    bool int8_rows; /* Q8_0 and I8 matrices are multiplied with int8 rows (SIMD and scalar backends) */
     wf_stored_find find;
     void *find_user;
     const char *file; /* for errors: "poolformer.gguf" or "model" */
@@ -55,6 +58,8 @@ void wf_weights_free(wf_weights *t);
 /* Registers a use and returns the weight's id. Fails when the tensor is absent, has other dimensions than n × k (vector: k; table
    and matrix: n rows of k), or a type that the role cannot take. */
 wf_status wf_weights_use(wf_weights *t, const char *name, wf_role role, uint32_t n, uint32_t k, uint32_t *id, wf_error *err);
+/* Matrix `id` is I8 and is to be read as floats, q · steps[row] · gains[column % their number]; both are vectors in use. */
+void wf_weights_scale(wf_weights *t, uint32_t id, uint32_t steps, uint32_t gains);
 bool wf_weights_has(const wf_weights *t, const char *name);
 /* Bytes that all registered weights will occupy. */
 uint64_t wf_weights_bytes(const wf_weights *t);

@@ -6,7 +6,7 @@
 #ifndef WF_KERNELS_CODEC_H
 #define WF_KERNELS_CODEC_H
 
-#include "kernels/op.h"
+#include "kernels/quantize.h"
 
 enum { WF_PANEL = 8 };
 
@@ -14,6 +14,7 @@ enum { WF_PANEL = 8 };
    Only j in [n0, n1) are written (n0 a multiple of 8); when n1 == w->n the zero lanes up to ldc are written too. Σ runs over
    k = 0, 1, … in this order for every i, whatever m is: a row's result does not depend on its neighbours. Partial sums wait
    in C between blocks of k, so C overlaps neither A nor the residual. */
+struct wf_gemm_i8;
 typedef struct wf_gemm {
     const float *a; /* [m, lda]: rows padded with zeros to at least k rounded up to 32 */
     uint32_t m, lda;
@@ -24,11 +25,23 @@ typedef struct wf_gemm {
     uint32_t act;
     float *c; uint32_t ldc; /* [m, ldc] */
     void *scratch; /* codec->scratch_bytes(m, k) */
+    const struct wf_gemm_i8 *i8; /* of an I8 matrix, else NULL */
 } wf_gemm;
+
+/* What a product with an I8 matrix has besides: C = … act((step · steps[j]) · Σ_k (u[i, k] − zero) · W[j, k] …), whose Σ is exact.
+   Its column ranges begin and end at multiples of 32 (or at n), and it writes whole groups of 32 lanes up to ldc. */
+typedef struct wf_gemm_i8 {
+    const uint8_t *a;   /* [m, lda] bytes on the grid `in`; NULL: the floats of wf_gemm are quantized */
+    const float *steps; /* [n] with zero lanes */
+    bool is_static;     /* the grid `in` holds for all rows; else each row of floats gets a step of its own */
+    wf_grid in;         /* gain: [k] here, one for each element of a row */
+    uint8_t *c;         /* [m, ldc] bytes on the grid `out` instead of floats, or NULL */
+    wf_grid out;
+} wf_gemm_i8;
 
 typedef struct wf_codec {
     wf_dtype type;
-    /* Whether this codec's gemm quantizes A rows to int8 (Q8_0 with int8_rows). */
+    /* Whether this codec's gemm quantizes A rows to int8 (Q8_0 with int8_rows, I8). */
     bool int8_rows;
     size_t (*packed_bytes)(uint32_t n, uint32_t k);
     /* Writes panel `panel` (rows 8·panel …) from `rows` ≤ 8 stored rows of stored_k elements each (stored_k ≥ k: padded blocks). */

@@ -3,7 +3,8 @@
    Activations are rows: [n segments × h × w, c], channels last, without a batch axis. A row's stride is c rounded up to
    WF_LANES elements and the lanes c … stride−1 are zero: every op may rely on it and must keep it (head sizes of 24 or 30
    and widths such as 180 then need no special case). The one exception is the raw picture at the edge: WF_LAYOUT_NCHW is
-   dense [n, c, h, w], read by conv2d only.
+   dense [n, c, h, w], read by conv2d only. Rows that one int8 op hands to the next are bytes (p->in_u8, p->out_u8) with the same
+   stride in elements; their lanes behind c hold the grid's zero, the byte that stands for 0.
 
    An op is a set of pure functions. `run` computes one tile of one phase; tiles of a phase are independent and may run on any
    thread in any order, phases are separated by barriers. Results never depend on the number of threads or on how many rows
@@ -18,7 +19,11 @@
 #include "base/status.h"
 #include "tensor/dtype.h"
 
-enum { WF_LANES = 32, WF_OP_INPUTS = 3, WF_OP_WEIGHTS = 3 };
+enum { WF_LANES = 32, WF_OP_INPUTS = 3, WF_OP_WEIGHTS = 10 };
+
+/* Slots of a call's weights that mean the same in every op that works on int8: the steps of the rows of an I8 matrix [n], the
+   grid of in0's bytes (scale [1], zero [1], gain [c]) and the grid of the bytes that the op writes (quantize.h). */
+enum { WF_W_STEPS = 3, WF_W_IN_GRID = 4, WF_W_OUT_GRID = 7 };
 
 typedef enum wf_layout { WF_LAYOUT_ROWS, WF_LAYOUT_NCHW } wf_layout;
 
@@ -84,7 +89,9 @@ typedef struct wf_op_params {
     uint32_t grid_h, grid_w;       /* position: of the table */
     uint32_t map_h, map_w;         /* position: of the picture's map */
     uint32_t resample;             /* position: wf_position_resample */
-    uint32_t int8_rows;            /* linear, conv2d: 1 = quantize each input row to int8 and use integer dots (Q8_0) */
+    uint32_t int8_rows;            /* linear, conv2d: 1 = quantize each input row to int8 and use integer dots (Q8_0, I8) */
+    uint32_t in_u8;                /* linear, conv2d with I8: in0 holds bytes on the grid w[WF_W_IN_GRID …] */
+    uint32_t out_u8;               /* I8 products, norms: write bytes on the grid w[WF_W_OUT_GRID …] */
 } wf_op_params;
 
 typedef struct wf_op_call {

@@ -329,7 +329,7 @@ bool wf_model_int8_rows(const wf_model *m) {
     bool any = false;
     for (uint32_t i = 0; i < m->weights.count; i++) {
         const wf_weight_entry *e = &m->weights.entries[i];
-        any |= e->role == WF_ROLE_MATRIX && e->stored.type == WF_Q8_0 && m->weights.int8_rows;
+        any |= e->role == WF_ROLE_MATRIX && (e->stored.type == WF_Q8_0 || e->stored.type == WF_I8) && m->weights.int8_rows;
     }
     return any;
 }

@@ -54,6 +54,9 @@ void wf_loader_free(wf_loader *l);
 wf_status wf_model_plan(wf_model *m, wf_arena *arena, const wf_input_class *in, const char *const *kept, uint32_t kept_count,
                         wf_plan *out, wf_error *err);
 
+/* session.c: the runs that begin from now on are watched (NULL: no longer). */
+void wf_session_observe(wf_session *s, wf_observe observe, void *observer);
+
 /* edge.c: between internal rows and the source's order. */
 wf_status wf_edge_dims(const wf_shape *shape, const char *order, uint32_t *n_dims, uint32_t dims[4]);
 void wf_edge_read(const void *data, bool is_double, const wf_shape *shape, const char *order, void *dst, bool dst_double);

@@ -27,8 +27,15 @@ struct wf_session {
     void *memory;
     uint64_t memory_bytes;
     wf_exec exec;
+    wf_observe observe;
+    void *observer;
     bool running, done;
 };
+
+void wf_session_observe(wf_session *s, wf_observe observe, void *observer) {
+    s->observe = observe;
+    s->observer = observer;
+}
 
 static wf_status unknown_tap(const wf_model *m, const char *name, wf_error *err) {
     char list[400];
@@ -169,6 +176,8 @@ wf_status wf_session_start(wf_session *s, wf_error *err) {
         wf_plan_bind(&s->current->plan, s->memory); /* weights may have been reserved since prepare */
     }
     wf_exec_start(&s->exec, &s->current->plan, s->model->pool);
+    s->exec.observe = s->observe;
+    s->exec.observer = s->observer;
     s->running = true;
     s->done = false;
     return WF_OK;

@@ -54,6 +54,14 @@ static void f64_decode(const void *src, float *dst, size_t k) {
     }
 }
 
+/* The integers themselves: steps of rows are tensors of their own (X.weight.scale), applied by who reads them. */
+static void i8_decode(const void *src, float *dst, size_t k) {
+    const uint8_t *s = src;
+    for (size_t i = 0; i < k; i++) {
+        dst[i] = (float)(int8_t)s[i];
+    }
+}
+
 /* decode, encode of each type that holds weights. */
 #define NO_CODEC NULL, NULL
 #define F32_CODEC f32_decode, f32_encode
@@ -62,7 +70,7 @@ static void f64_decode(const void *src, float *dst, size_t k) {
 #define F64_CODEC f64_decode, NULL
 #define Q4_0_CODEC wf_q4_0_decode, wf_q4_0_encode
 #define Q8_0_CODEC wf_q8_0_decode, wf_q8_0_encode
-#define I8_CODEC NO_CODEC
+#define I8_CODEC i8_decode, NULL
 #define I16_CODEC NO_CODEC
 #define I32_CODEC NO_CODEC
 #define I64_CODEC NO_CODEC

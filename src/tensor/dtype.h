@@ -19,7 +19,7 @@ typedef struct wf_dtype_info {
     uint32_t gguf_id;
     uint32_t block; /* elements a block */
     uint32_t bytes; /* bytes a block */
-    /* Both NULL for types that only occur as raw data (integers). k is a multiple of `block`. */
+    /* Both NULL for types that only occur as raw data (integers); I8 decodes to its integers. k is a multiple of `block`. */
     void (*decode)(const void *src, float *dst, size_t k);
     void (*encode)(const float *src, void *dst, size_t k);
 } wf_dtype_info;

@@ -5,7 +5,7 @@
    patch of one output cell as a row of kh·kw·ci numbers, then a row product. The input is a
    channels-last map or, at the stem, the raw picture [n, c, h, w].
    Cost: output rows · n · k multiply–adds. */
-#include "kernels/scalar/row_product.h"
+#include "kernels/scalar/int8_rows.h"
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
@@ -60,7 +60,10 @@ uint64_t wf_conv2d_cost(const wf_op_call *call) {
 }
 #endif
 
-static size_t scratch_bytes(const wf_op_call *call) { return call->w[0].k * sizeof(wf_real); }
+static size_t scratch_bytes(const wf_op_call *call) {
+    size_t patch = wf_round_up(call->w[0].k, 16) * sizeof(wf_real), bytes = wf_i8_scratch_bytes(call);
+    return call->w[WF_W_STEPS].n == 0 ? patch : patch + bytes;
+}
 
 /* Element (n, y, x, channel) of the input, zero outside the map. */
 static wf_real input_at(const wf_view *in, uint32_t n, int64_t y, int64_t x, uint32_t channel) {
@@ -75,23 +78,55 @@ static wf_real input_at(const wf_view *in, uint32_t n, int64_t y, int64_t x, uin
     return wf_row(in, (n * s->h + (uint32_t)y) * s->w + (uint32_t)x)[channel];
 }
 
+/* The same of a map of bytes: the zero of the grid outside. */
+static uint8_t byte_at(const wf_view *in, int32_t zero, uint32_t n, int64_t y, int64_t x, uint32_t channel) {
+    const wf_shape *s = &in->shape;
+    bool inside = y >= 0 && x >= 0 && y < s->h && x < s->w;
+    return inside ? wf_row_u8(in, (n * s->h + (uint32_t)y) * s->w + (uint32_t)x)[channel] : (uint8_t)zero;
+}
+
+/* patch: [k] reals, unless in0 holds bytes; then work for the I8 product. */
+static void run_i8(const wf_op_call *call, const wf_real *patch, const uint8_t *bytes, uint32_t row) {
+    const uint32_t k = call->w[0].k;
+    uint8_t *u = (uint8_t *)(patch + wf_round_up(k, 16));
+    if (call->p->in_u8) {
+        wf_grid g = wf_grid_of(&call->w[WF_W_IN_GRID]);
+        wf_byte_row grid = {g.scale, g.zero};
+        wf_row_product_i8(call, bytes, grid, wf_i8_work(call, u), row);
+    } else {
+        wf_byte_row grid = wf_row_quantize(call, patch, k, call->in[0].shape.c, u);
+        wf_row_product_i8(call, u, grid, wf_i8_work(call, u), row);
+    }
+}
+
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase;
     const wf_op_params *p = call->p;
     const wf_shape *out = &call->out.shape;
     wf_real *patch = scratch; /* [kernel_h, kernel_w, c] */
+    uint8_t *bytes = scratch; /* the same where in0 holds bytes */
+    int32_t zero = p->in_u8 ? wf_grid_of(&call->w[WF_W_IN_GRID]).zero : 0;
     uint32_t end = wf_scalar_tile_end(call, tile);
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
         uint32_t ox = row % out->w, oy = row / out->w % out->h, n = row / out->w / out->h;
         wf_real *cell = patch;
+        uint8_t *byte = bytes;
         for (uint32_t kh = 0; kh < p->kernel_h; kh++) {
             for (uint32_t kw = 0; kw < p->kernel_w; kw++) {
                 int64_t y = (int64_t)oy * p->stride_h + kh - p->pad_h,
                         x = (int64_t)ox * p->stride_w + kw - p->pad_w;
                 for (uint32_t channel = 0; channel < call->in[0].shape.c; channel++) {
-                    *cell++ = input_at(&call->in[0], n, y, x, channel);
+                    if (p->in_u8) {
+                        *byte++ = byte_at(&call->in[0], zero, n, y, x, channel);
+                    } else {
+                        *cell++ = input_at(&call->in[0], n, y, x, channel);
+                    }
                 }
             }
+        }
+        if (wf_is_i8_product(call)) {
+            run_i8(call, patch, bytes, row);
+            continue;
         }
         if (call->p->int8_rows) {
             wf_row_round_to_int8(patch, call->w[0].k);

@@ -5,7 +5,7 @@
      CRMS   x/√((Σx² + (Σx)²)/(c + 1) + eps): the RMS of the row with −Σx as one element more
             (Pre-CRMSNorm's compressed rows)
    Two passes over a row that stays in cache. Cost: reads and writes each row once from memory. */
-#include "kernels/scalar/real.h"
+#include "kernels/scalar/int8_rows.h"
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
@@ -25,12 +25,16 @@ wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape
 uint64_t wf_layer_norm_cost(const wf_op_call *call) { return 2 * wf_shape_elements(&call->in[0].shape); }
 #endif
 
+static size_t scratch_bytes(const wf_op_call *call) {
+    return call->p->out_u8 ? call->in[0].shape.c * sizeof(wf_real) : 0;
+}
+
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
-    (void)phase, (void)scratch;
+    (void)phase;
     uint32_t c = call->in[0].shape.c, end = wf_scalar_tile_end(call, tile);
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
         const wf_real *x = wf_row(&call->in[0], row);
-        wf_real *y = wf_row(&call->out, row);
+        wf_real *y = call->p->out_u8 ? scratch : wf_row(&call->out, row);
         double sum = 0, squares = 0, count = c;
         for (uint32_t i = 0; i < c; i++) {
             sum += x[i];
@@ -48,8 +52,12 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
             wf_real normal = (wf_real)((x[i] - mean) * inverse);
             y[i] = normal * wf_vector_at(&call->w[0], i, 1) + wf_vector_at(&call->w[1], i, 0);
         }
-        wf_row_zero_lanes(&call->out, row);
+        if (call->p->out_u8) {
+            wf_row_store_u8(call, y, row);
+        } else {
+            wf_row_zero_lanes(&call->out, row);
+        }
     }
 }
 
-WF_SCALAR_IMPL(layer_norm) = {1, wf_scalar_row_tiles, run, NULL, NULL};
+WF_SCALAR_IMPL(layer_norm) = {1, wf_scalar_row_tiles, run, scratch_bytes, NULL};

@@ -1,8 +1,9 @@
 /* linear: y[r, o] = [in1[r, o] +] [w2[o] ·] act(Σ_k in0[r, k] · w0[o, k] [+ w1[o]]), a fully
    connected layer with the epilogue bias, activation, layer scale, residual (PoolFormer's `x + ls ·
    fc2(…)` is one op). A 1×1 convolution is the same thing. With p->int8_rows each input row is
-   first rounded to its int8 grid, as the integer kernels do. Cost: rows · n · k multiply–adds. */
-#include "kernels/scalar/row_product.h"
+   first rounded to its int8 grid, as the integer kernels do; an I8 matrix has integer sums
+   (int8_rows.h). Cost: rows · n · k multiply–adds. */
+#include "kernels/scalar/int8_rows.h"
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
@@ -36,13 +37,30 @@ uint64_t wf_linear_cost(const wf_op_call *call) {
 #endif
 
 static size_t scratch_bytes(const wf_op_call *call) {
-    return call->p->int8_rows ? call->w[0].k * sizeof(wf_real) : 0;
+    size_t rounded = call->p->int8_rows ? call->w[0].k * sizeof(wf_real) : 0, bytes = wf_i8_scratch_bytes(call);
+    return call->w[WF_W_STEPS].n == 0 ? rounded : bytes;
+}
+
+static void run_i8(const wf_op_call *call, uint32_t row, void *scratch) {
+    const uint32_t k = call->w[0].k;
+    if (call->p->in_u8) {
+        wf_grid g = wf_grid_of(&call->w[WF_W_IN_GRID]);
+        wf_byte_row grid = {g.scale, g.zero};
+        wf_row_product_i8(call, wf_row_u8(&call->in[0], row), grid, wf_i8_work(call, scratch), row);
+    } else {
+        wf_byte_row grid = wf_row_quantize(call, wf_row(&call->in[0], row), k, k, scratch);
+        wf_row_product_i8(call, scratch, grid, wf_i8_work(call, scratch), row);
+    }
 }
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase;
     uint32_t k = call->w[0].k, end = wf_scalar_tile_end(call, tile);
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
+        if (wf_is_i8_product(call)) {
+            run_i8(call, row, scratch);
+            continue;
+        }
         const wf_real *x = wf_row(&call->in[0], row); /* [k] */
         if (call->p->int8_rows) {
             memcpy(scratch, x, k * sizeof *x);

@@ -10,4 +10,6 @@ extern const wf_codec wf_codec_q4_0;
 extern const wf_codec wf_codec_q8_0;      /* float activations */
 extern const wf_codec wf_codec_q8_0_int8; /* activations quantized to int8 row by row */
 
+extern const wf_codec wf_codec_i8;        /* bytes, or activations quantized to them */
+
 #endif

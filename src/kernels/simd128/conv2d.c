@@ -5,6 +5,7 @@
    stride 1 reads the map in place. Cost: output rows · n · k multiply–adds at linear's rate, plus
    the gathering. */
 #include "kernels/simd128/gemm_grid.h"
+#include "kernels/simd128/int8_product.h"
 #include "kernels/simd128/patches.h"
 
 enum { GATHERED_ROWS = 512, PATCHES_PER_TILE = 16 };
@@ -17,7 +18,7 @@ static bool is_linear(const wf_op_call *call) {
 
 /* Whether phase 0 gathers all patches; otherwise it has no tiles. */
 static bool gathers_first(const wf_op_call *call) {
-    return !is_linear(call) && wf_shape_rows(&call->out.shape) <= GATHERED_ROWS;
+    return !is_linear(call) && !wf_is_int8_product(call) && wf_shape_rows(&call->out.shape) <= GATHERED_ROWS;
 }
 
 static wf_gemm_grid grid(const wf_op_call *call) {
@@ -32,6 +33,9 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     if (phase == 0) {
         uint32_t rows = wf_shape_rows(&call->out.shape);
         return gathers_first(call) ? (rows + PATCHES_PER_TILE - 1) / PATCHES_PER_TILE : 0;
+    }
+    if (wf_is_int8_product(call)) {
+        return wf_int8_product_tiles(call);
     }
     wf_gemm_grid g = grid(call);
     return wf_gemm_grid_tiles(&g);
@@ -50,6 +54,9 @@ static size_t patches_bytes(const wf_op_call *call, uint32_t rows) {
 }
 
 static size_t scratch_bytes(const wf_op_call *call) {
+    if (wf_is_int8_product(call)) {
+        return wf_int8_product_scratch(call);
+    }
     wf_gemm_grid g = grid(call);
     uint32_t rows = wf_gemm_grid_tile_rows(&g);
     return patches_bytes(call, rows) + wf_gemm_codec(call)->scratch_bytes(rows, call->w[0].k);
@@ -64,6 +71,10 @@ static void gather(const wf_op_call *call, uint32_t tile) {
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     if (phase == 0) {
         gather(call, tile);
+        return;
+    }
+    if (wf_is_int8_product(call)) {
+        wf_int8_product_run(call, tile, scratch);
         return;
     }
     wf_gemm_grid cut = grid(call);

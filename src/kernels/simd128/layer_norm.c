@@ -10,6 +10,7 @@
      CRMS   Σx beside it.
    Zero lanes enter no sum. Limit: 8 vector operations for four elements (RMS 4), 2.7 cycles where a
    core starts three; the copy of the same bytes within L2 takes 1.2. */
+#include "kernels/simd128/byte_rows.h"
 #include "kernels/simd128/rows.h"
 
 enum { SAMPLE = 32 };
@@ -198,9 +199,17 @@ static void apply_rows(const wf_op_call *call, const normaliser *n, const float 
     }
 }
 
+/* Bytes are made of four rows of floats in scratch memory. */
+static size_t scratch_bytes(const wf_op_call *call) {
+    return call->p->out_u8 ? 4 * (size_t)wf_shape_stride(&call->out.shape) * sizeof(float) : 0;
+}
+
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
-    (void)phase, (void)scratch;
+    (void)phase;
     const wf_shape *s = &call->out.shape;
+    const bool bytes = call->p->out_u8 != 0;
+    const uint32_t stride = wf_shape_stride(s);
+    wf_grid grid = bytes ? wf_grid_of(&call->w[WF_W_OUT_GRID]) : (wf_grid){0};
     uint32_t rows = wf_round_up(wf_tile_rows(wf_shape_stride(s)), 4);
     uint32_t end = wf_min_u32((tile + 1) * rows, wf_shape_rows(s));
     for (uint32_t row = tile * rows; row < end; row += 4) {
@@ -208,12 +217,15 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         float *y[4];
         for (uint32_t r = 0; r < 4; r++) {
             x[r] = wf_row_f32(&call->in[0], wf_min_u32(row + r, end - 1));
-            y[r] = wf_row_f32(&call->out, wf_min_u32(row + r, end - 1));
+            y[r] = bytes ? (float *)scratch + (size_t)r * stride : wf_row_f32(&call->out, wf_min_u32(row + r, end - 1));
         }
         normaliser four = measure_rows(x, s->c, call->p);
         apply_rows(call, &four, x, y);
+        for (uint32_t r = 0; bytes && r < 4 && row + r < end; r++) {
+            wf_bytes_static(&grid, y[r], stride, (uint8_t *)call->out.data + (size_t)(row + r) * stride);
+        }
     }
 }
 
 extern const wf_op_impl wf_layer_norm_simd;
-const wf_op_impl wf_layer_norm_simd = {1, tiles, run, NULL, NULL};
+const wf_op_impl wf_layer_norm_simd = {1, tiles, run, scratch_bytes, NULL};

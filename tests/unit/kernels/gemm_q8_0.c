@@ -146,7 +146,7 @@ WF_TEST(codec_table) {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         for (int int8_rows = 0; int8_rows < 2; int8_rows++) {
             const wf_codec *codec = wf_codec_get(types[i], int8_rows);
-            bool exists = int8_rows ? types[i] == WF_Q8_0
+            bool exists = int8_rows ? types[i] == WF_Q8_0 || types[i] == WF_I8
                                     : types[i] == WF_F32 || types[i] == WF_F16 ||
                                           types[i] == WF_Q4_0 || types[i] == WF_Q8_0;
             CHECK((codec != NULL) == exists, "type %d, int8 rows %d", types[i], int8_rows);

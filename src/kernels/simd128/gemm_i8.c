@@ -1,0 +1,134 @@
+/* C = A · Wᵀ for an I8 matrix. All of k runs in registers; a block of 64 columns of W (k · 64 bytes) stays in the L1 or L2 cache
+   while the rows of the tile pass, six at a time, and their sums go through the epilogue at once. Rows of floats are quantized
+   first; rows of bytes are read in place where the CPU's dot takes unsigned bytes. The sums are exact integers, so that
+   neither the lowering nor any blocking changes a bit. Cost: m · n · k multiply–adds, and the epilogue. */
+#include "kernels/simd128/byte_rows.h"
+#include "kernels/simd128/codecs.h"
+#include "kernels/simd128/gemm_i8_epilogue.h"
+#include "kernels/simd128/gemm_i8_tile.h"
+#include "kernels/simd128/i8_panel.h"
+
+enum { ROWS = 96, TILE_ROWS = 6 };
+
+/* Parts of the scratch memory, each 64-byte aligned. */
+typedef struct parts {
+    float *row_steps;      /* [ROWS] */
+    int32_t *sums;         /* [TILE_ROWS, WF_I8_COLUMNS] */
+    wf_i8_factors *factors;
+    int16_t *wide;         /* [8 panels] */
+    uint8_t *bytes;        /* [k]: a row on its way to int16 */
+    char *form;            /* [rows, lda] */
+    size_t lda;            /* bytes */
+} parts;
+
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static size_t wide_bytes(uint32_t k) { return WF_I8_COLUMNS / WF_PANEL * wf_i8_wide_count(wf_i8_groups(k)) * sizeof(int16_t); }
+
+static size_t scratch_bytes(uint32_t m, uint32_t k) {
+    const size_t k32 = wf_round_up(k, WF_LANES);
+    return ROWS * sizeof(float) + TILE_ROWS * WF_I8_COLUMNS * sizeof(int32_t) + sizeof(wf_i8_factors) + wide_bytes(k) + k32 +
+           least(m, ROWS) * 2 * k32;
+}
+
+static parts parts_of(void *scratch, wf_dot dot, uint32_t k) {
+    const uint32_t k32 = wf_round_up(k, WF_LANES);
+    parts p = {.row_steps = scratch};
+    p.sums = (int32_t *)(p.row_steps + ROWS);
+    p.factors = (wf_i8_factors *)(p.sums + TILE_ROWS * WF_I8_COLUMNS);
+    p.wide = (int16_t *)(p.factors + 1);
+    p.bytes = (uint8_t *)p.wide + wide_bytes(k);
+    p.form = (char *)p.bytes + k32;
+    p.lda = wf_form_bytes(dot, k32);
+    return p;
+}
+
+/* Rows row … of A in the form that the dot reads: t->a, t->lda. */
+static void prepare_rows(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows, const parts *s, wf_i8_tile *t) {
+    const wf_gemm_i8 *x = g->i8;
+    const uint32_t k32 = wf_round_up(g->w->k, WF_LANES);
+    const int32_t zero = x->is_static ? x->in.zero : 128;
+    if (x->a != NULL && dot == WF_DOT_U8S8) {
+        t->a = x->a + (size_t)row * g->lda;
+        t->lda = g->lda;
+        return;
+    }
+    t->a = s->form;
+    t->lda = s->lda;
+    for (uint32_t i = 0; i < rows; i++) {
+        char *to = s->form + i * s->lda;
+        const uint8_t *u = x->a != NULL ? x->a + (size_t)(row + i) * g->lda : NULL;
+        if (u == NULL) {
+            uint8_t *bytes = dot == WF_DOT_I16 ? s->bytes : (uint8_t *)to;
+            const float *a = g->a + (size_t)(row + i) * g->lda;
+            if (x->is_static) {
+                wf_bytes_static(&x->in, a, k32, bytes);
+            } else {
+                s->row_steps[i] = wf_bytes_dynamic(a, k32, bytes);
+            }
+            u = bytes;
+        }
+        if (dot != WF_DOT_U8S8) {
+            wf_form_row(dot, u, k32, zero, to);
+        }
+    }
+}
+
+/* Rows are dealt out evenly to tiles; few rows take several panels at once, to keep enough sums in flight. */
+static void rows_times_block(const wf_gemm *g, const wf_i8_tile *all, wf_dot dot, uint32_t row, uint32_t rows, uint32_t column,
+                             uint32_t columns, const parts *s) {
+    const uint32_t panels = least(columns / WF_PANEL, wf_i8_panels(g->w->n) - column / WF_PANEL);
+    const uint32_t most = wf_i8_tile_rows(dot), tiles = (rows + most - 1) / most;
+    const uint32_t group = dot == WF_DOT_I16 ? (rows == 1 ? 2 : 1) : rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+    const bool dynamic = !g->i8->is_static;
+    wf_i8_tile t = *all;
+    t.ldc = WF_I8_COLUMNS;
+    for (uint32_t i = 0, done = 0; i < tiles; i++) {
+        const uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0);
+        for (uint32_t p = 0, some; p < panels; p += some) {
+            some = panels - p >= group ? group : 1;
+            t.b = all->b + p * all->panel;
+            t.wide = all->wide != NULL ? all->wide + p * wf_i8_wide_count(t.groups) : NULL;
+            t.start = s->factors->start + p * WF_PANEL;
+            t.c = s->sums + p * WF_PANEL;
+            wf_gemm_i8_tile(&t, dot, count, some);
+        }
+        wf_i8_epilogue(g, s->factors, row + done, count, column, columns, s->sums, dynamic ? s->row_steps + done : NULL);
+        t.a = (const char *)t.a + count * t.lda;
+        done += count;
+    }
+}
+
+static void row_block(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows) {
+    const uint32_t k = g->w->k, end = g->n1 == g->w->n ? g->ldc : g->n1;
+    parts s = parts_of(g->scratch, dot, k);
+    wf_i8_tile t = {.groups = wf_i8_groups(k), .panel = wf_i8_panel_bytes(k)};
+    prepare_rows(g, dot, row, rows, &s, &t);
+    for (uint32_t i = 0; i < TILE_ROWS * WF_I8_COLUMNS; i++) {
+        s.sums[i] = 0; /* of panels that do not exist */
+    }
+    for (uint32_t column = g->n0; column < end; column += WF_I8_COLUMNS) {
+        const uint32_t columns = least(WF_I8_COLUMNS, end - column), panels = wf_i8_panels(g->w->n);
+        wf_i8_factors_make(g, column, columns, wf_form_offset(dot, g->i8->is_static ? g->i8->in.zero : 128), s.factors);
+        t.b = wf_i8_panel(g->w, column / WF_PANEL);
+        t.wide = NULL;
+        if (dot == WF_DOT_I16 && rows > wf_i8_tile_rows(dot)) {
+            for (uint32_t p = column / WF_PANEL; p < panels && p < (column + columns) / WF_PANEL; p++) {
+                wf_i8_widen(wf_i8_panel(g->w, p), t.groups, s.wide + (p - column / WF_PANEL) * wf_i8_wide_count(t.groups));
+            }
+            t.wide = s.wide;
+        }
+        rows_times_block(g, &t, dot, row, rows, column, columns, &s);
+    }
+}
+
+static void gemm(const wf_gemm *g) {
+    wf_dot dot = wf_dot_current();
+    uint32_t blocks = (g->m + ROWS - 1) / ROWS;
+    for (uint32_t i = 0, row = 0; i < blocks; i++) {
+        uint32_t rows = g->m / blocks + (i < g->m % blocks ? 1 : 0);
+        row_block(g, dot, row, rows);
+        row += rows;
+    }
+}
+
+const wf_codec wf_codec_i8 = {WF_I8, true, wf_i8_packed_bytes, wf_i8_pack, scratch_bytes, gemm};

@@ -1,0 +1,130 @@
+/* The micro-kernel in its lowerings (dot_probe.c), from the same panels; the forms of A are those of byte_rows.h:
+   WF_DOT_U8S8, WF_DOT_S8S8   one relaxed dot for 4 k of 4 columns. Per 4 k and 6 × 8 tile: 2 loads of weights, 6 splats of
+                activations, 12 dots; the loads hide, so that the rate is the dots' own.
+   WF_DOT_I16   i32x4.dot_i16x8_s and an addition for 2 k of 4 columns. Shifting right by 8 in 16-bit lanes leaves k₁ and k₃,
+                shifting left first leaves k₀ and k₂, without a shuffle; activations are stored in that order. For many rows the
+                weights are widened once, into memory.
+   What an unsigned form and a zero point add to a sum is a multiple of Σ W: the sums begin at minus that (`start`). All of k runs
+   in registers: no sum waits in memory. Limit: 16 products a dot, two dots a cycle where the CPU has VNNI. */
+#include "kernels/simd128/gemm_i8_tile.h"
+
+#include "base/simd.h"
+#include "kernels/simd128/i8_panel.h"
+
+typedef enum lowering { WIDEN_ON_THE_WAY, WIDE, DOT } lowering;
+
+WF_INLINE v128_t odd_bytes(v128_t v) { return wasm_i16x8_shr(v, 8); }
+WF_INLINE v128_t even_bytes(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
+
+/* rows, panels and how are constants where this is inlined. */
+WF_INLINE void tile(const wf_i8_tile *t, const uint32_t rows, const uint32_t panels, const lowering how) {
+    const uint32_t vectors = 2 * panels, step = how == DOT ? 4 : 8; /* bytes of A for 4 k */
+    const char *a[6];
+    const int8_t *b[4];
+    v128_t sum[12];
+    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+        a[i] = (const char *)t->a + i * t->lda;
+        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+            sum[i * vectors + j] = wasm_v128_load(t->start + 4 * j);
+        }
+    }
+    WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+        b[p] = t->b + p * t->panel;
+    }
+    const int16_t *wide = t->wide;
+    const uint32_t groups = t->groups;
+    for (uint32_t g = 0; g < groups; g++) {
+        v128_t w[8], odd[8];
+        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+            w[j] = how == WIDE ? wasm_v128_load(wide + 32 * g + 8 * j)
+                               : wasm_v128_load(b[j / 2] + WF_I8_GROUP * g + 16 * (j % 2));
+            if (how == WIDEN_ON_THE_WAY) {
+                odd[j] = odd_bytes(w[j]);
+                w[j] = even_bytes(w[j]);
+            }
+        }
+        WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+            v128_t x = wasm_v128_load32_splat(a[i] + step * g);
+            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+                v128_t *s = &sum[i * vectors + j];
+#if WF_SIMD_HAS_DOT
+                if (how == DOT) {
+                    *s = wf_dot_i8x16_add(w[j], x, *s);
+                    continue;
+                }
+#endif
+                *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
+            }
+        }
+        if (how != DOT) {
+            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+                w[j] = how == WIDE ? wasm_v128_load(wide + 32 * g + 16 + 8 * j) : odd[j];
+            }
+            WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+                v128_t x = wasm_v128_load32_splat(a[i] + step * g + 4);
+                WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+                    v128_t *s = &sum[i * vectors + j];
+                    *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
+                }
+            }
+        }
+    }
+    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+            wasm_v128_store(t->c + i * t->ldc + 4 * j, sum[i * vectors + j]);
+        }
+    }
+}
+
+/* Functions of their own, so that each gets its own register allocation. */
+#define TILE(how, rows, panels)                                                                             \
+    static __attribute__((noinline)) void tile_##how##_##rows##x##panels(const wf_i8_tile *t) {             \
+        tile(t, rows, panels, how);                                                                         \
+    }
+TILE(WIDEN_ON_THE_WAY, 1, 1) TILE(WIDEN_ON_THE_WAY, 2, 1) TILE(WIDEN_ON_THE_WAY, 3, 1)
+TILE(WIDEN_ON_THE_WAY, 4, 1) TILE(WIDEN_ON_THE_WAY, 5, 1) TILE(WIDEN_ON_THE_WAY, 1, 2)
+TILE(WIDE, 3, 1) TILE(WIDE, 4, 1) TILE(WIDE, 5, 1)
+#if WF_SIMD_HAS_DOT
+TILE(DOT, 1, 1) TILE(DOT, 2, 1) TILE(DOT, 3, 1) TILE(DOT, 4, 1) TILE(DOT, 5, 1) TILE(DOT, 6, 1)
+TILE(DOT, 1, 4) TILE(DOT, 2, 2) TILE(DOT, 3, 2)
+#endif
+
+#define CASE(how, rows, panels) case 8 * rows + panels: tile_##how##_##rows##x##panels(t); return
+
+static void tile_i16(const wf_i8_tile *t, uint32_t which) {
+    if (t->wide != NULL) {
+        switch (which) {
+        CASE(WIDE, 3, 1); CASE(WIDE, 4, 1); CASE(WIDE, 5, 1);
+        default: break;
+        }
+    }
+    switch (which) {
+    CASE(WIDEN_ON_THE_WAY, 1, 1); CASE(WIDEN_ON_THE_WAY, 2, 1); CASE(WIDEN_ON_THE_WAY, 3, 1);
+    CASE(WIDEN_ON_THE_WAY, 4, 1); CASE(WIDEN_ON_THE_WAY, 5, 1); CASE(WIDEN_ON_THE_WAY, 1, 2);
+    default: break;
+    }
+}
+
+void wf_gemm_i8_tile(const wf_i8_tile *t, wf_dot dot, uint32_t rows, uint32_t panels) {
+#if WF_SIMD_HAS_DOT
+    if (dot != WF_DOT_I16) {
+        switch (8 * rows + panels) {
+        CASE(DOT, 1, 1); CASE(DOT, 2, 1); CASE(DOT, 3, 1); CASE(DOT, 4, 1); CASE(DOT, 5, 1); CASE(DOT, 6, 1);
+        CASE(DOT, 1, 4); CASE(DOT, 2, 2); CASE(DOT, 3, 2);
+        default: return;
+        }
+    }
+#endif
+    (void)dot;
+    tile_i16(t, 8 * rows + panels);
+}
+
+void wf_i8_widen(const int8_t *b, uint32_t groups, int16_t *wide) {
+    for (uint32_t g = 0; g < groups; g++, b += WF_I8_GROUP, wide += 32) {
+        WF_UNROLL for (uint32_t j = 0; j < 2; j++) {
+            v128_t w = wasm_v128_load(b + 16 * j);
+            wasm_v128_store(wide + 8 * j, even_bytes(w));
+            wasm_v128_store(wide + 16 + 8 * j, odd_bytes(w));
+        }
+    }
+}
