@@ -143,7 +143,7 @@ uint32_t tools_convert(const char *source_name, const char *type, const char *co
     wf_convert_options o;
     memset(&o, 0, sizeof o);
     if (!wf_convert_type(type, &o.type)) {
-        return wf_fail(err, WF_E_ARGUMENT, "type", -1, "there is no type \"%s\"; use f32, f16, q8_0 or q4_0", type);
+        return wf_fail(err, WF_E_ARGUMENT, "type", -1, "there is no type \"%s\"; use f32, f16, q8_0, q4_0 or int8", type);
     }
     o.source_name = source_name;
     o.config = config_bytes != 0 ? config : NULL;

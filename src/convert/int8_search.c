@@ -151,7 +151,8 @@ static void gained_range(const wf_layer_view *v, const float *gain, float *low, 
     }
 }
 
-/* Within 1/16 and 16 of their geometric mean, so that a dead channel does not blow its weights up. */
+/* Within 1/16 and 16 of their geometric mean, so that a dead channel does not blow its weights up. Eight bits of a gain are enough;
+   more would differ between C libraries. */
 static void make_gain(const wf_layer_view *v, const float *largest_weight, float alpha, float *gain) {
     double mean = 0;
     for (uint32_t c = 0; c < v->channels; c++) {
@@ -162,7 +163,8 @@ static void make_gain(const wf_layer_view *v, const float *largest_weight, float
     float unit = (float)__builtin_exp(mean / v->channels);
     for (uint32_t c = 0; c < v->channels; c++) {
         float g = gain[c] / unit;
-        gain[c] = g < 0.0625f ? 0.0625f : g > 16 ? 16 : g;
+        uint32_t bits = (wf_float_bits(g < 0.0625f ? 0.0625f : g > 16 ? 16 : g) + 0x8000) & 0xffff0000;
+        memcpy(&gain[c], &bits, sizeof bits);
     }
 }
 

@@ -48,6 +48,7 @@ export const entries = {
 export const tasks = {
   "poolformer_s12 f32": { model: "s12", shape: [1, 3, 224, 224], macs: 1.815e9 },
   "poolformer_s12 q8_0": { model: "s12-q8_0", shape: [1, 3, 224, 224], macs: 1.815e9, only: ["wasmformer relaxed", "wasmformer simd"] },
+  "poolformer_s12 int8": { model: "s12-int8", shape: [1, 3, 224, 224], macs: 1.815e9, only: ["wasmformer relaxed", "wasmformer simd"] },
 };
 
 /** One measurement, in this process: warm up, then timed runs. */

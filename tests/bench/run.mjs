@@ -5,7 +5,7 @@
 //
 //   node run.mjs FOLDER [--threads 1,2] [--rounds 3] [--runs 15] [--tasks WORD] [--entries WORD,…] [--out FILE.json]
 //
-// FOLDER holds s12.onnx (make_poolformer.py) and s12.gguf, s12-q8_0.gguf (wasmformer convert); README.md has the three commands.
+// FOLDER holds s12.onnx (make_poolformer.py) and s12.gguf, s12-q8_0.gguf, s12-int8.gguf (wasmformer convert); README.md has the three commands.
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { writeFileSync } from "node:fs";
@@ -54,7 +54,7 @@ async function compare() {
           const reference = outputs.get(task) ?? outputs.set(task, result.output).get(task);
           const error = relativeL2(result.output, reference);
           /* f32 runtimes sum in different orders (1e-5); int8 rows differ between builds by their noise (rounding flips). */
-          if (!(error < (task.includes("q8_0") ? 5e-2 : 1e-4))) {
+          if (!(error < (/q8_0|int8/.test(task) ? 5e-2 : 1e-4))) {
             console.error(`${entry} disagrees on ${task}: relative error ${error.toExponential(1)}`);
             wrong++;
           }

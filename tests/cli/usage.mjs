@@ -77,7 +77,7 @@ for (const start of [native, wasi]) {
         [['classify', 'm.gguf'], 'classify takes pictures, or --eval DIR'],
         [['classify', 'm.gguf', 'a.png', '--raw=yes'], '--raw takes no value'],
         [['convert', 'a.pth'], 'convert needs -o FILE'],
-        [['convert', 'a.pth', '-o', 'b.gguf', '--type', 'q4'], '--type q4: f32|f16|q8_0|q4_0 is wanted'],
+        [['convert', 'a.pth', '-o', 'b.gguf', '--type', 'q4'], '--type q4: f32|f16|q8_0|q4_0|int8 is wanted'],
         [['convert', 'a.pth', '-o', 'b.gguf', '--max-loss', 'x'], '--max-loss x: a number'],
         [['convert', 'a.pth', '-o', 'b.gguf', '--max-loss=-1'], 'a number, not negative'],
         [['bench', 'm.gguf', '--size', '224y160'], '--size 224y160: HEIGHTxWIDTH'],

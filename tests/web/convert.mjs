@@ -26,7 +26,7 @@ function byCommand(source, ...more) {
 }
 
 for (const [source, ...types] of [
-  ["poolformer_tiny.pth.tar", "f32", "f16", "q8_0", "q4_0"],
+  ["poolformer_tiny.pth.tar", "f32", "f16", "q8_0", "q4_0", "int8"],
   ["poolformer_tiny.safetensors", "f32", "q8_0"],
 ]) {
   for (const type of types) {

@@ -307,7 +307,7 @@ export interface ConvertProgress {
 
 export interface ConvertOptions {
   /** How matrices are stored. Default "f32". */
-  type?: "f32" | "f16" | "q8_0" | "q4_0";
+  type?: "f32" | "f16" | "q8_0" | "q4_0" | "int8";
   /** The constructor's arguments, or a Hugging Face config.json, where tensors cannot tell. */
   config?: JsonSource;
   /** Hugging Face's preprocessor_config.json. */

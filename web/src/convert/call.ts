@@ -14,7 +14,7 @@ import { openScratch, type Scratch } from "./scratch.ts";
 function checkOptions({ type = "f32", maxLoss, signal }: ConvertOptions): void {
   checkSignal(signal);
   if (typeof type !== "string") {
-    throw fail("ARGUMENT", "type", 'type must be "f32", "f16", "q8_0" or "q4_0"');
+    throw fail("ARGUMENT", "type", 'type must be "f32", "f16", "q8_0", "q4_0" or "int8"');
   }
   if (maxLoss !== undefined && !(maxLoss >= 0)) {
     throw fail("ARGUMENT", "maxLoss", `maxLoss must be a number of at least 0, not ${maxLoss}`);
