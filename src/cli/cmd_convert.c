@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "cli/args.h"
+#include "cli/checkpoint.h"
 #include "cli/files.h"
 #include "cli/folder.h"
 #include "cli/picture.h"
@@ -23,6 +24,7 @@ typedef struct job {
     wf_text layers; /* a JSON array's inside */
     bool force;
     double max_loss;
+    wf_checkpoint checkpoint;
     char *config_text, *preprocessor_text;
     wf_bar bar;
     wf_text notes; /* a JSON array's inside */
@@ -76,12 +78,6 @@ static bool ends_with(const char *s, const char *end) {
 }
 
 static wf_status check_names(const job *j, wf_error *err) {
-    const char *base = wf_path_base(j->source), *of = strstr(base, "-of-");
-    if (!ends_with(base, ".gguf") && of != NULL && of - base >= 6 && of[-6] == '-' && strspn(of + 4, "0123456789") == 5) {
-        return wf_fail(err, WF_E_UNSUPPORTED, base, -1,
-                       "%s is one part of a sharded checkpoint: give its index (%.*s%s.index.json) instead",
-                       base, (int)(of - 6 - base), base, of + 9);
-    }
     if (strcmp(j->source, j->out) == 0) {
         return wf_fail(err, WF_E_ARGUMENT, "out", -1,
                        "source and output are the same file: choose another name for -o");
@@ -227,6 +223,12 @@ static wf_status convert_shards(job *j, wf_convert_options *o, wf_error *err) {
 static wf_status convert(job *j, wf_error *err) {
     wf_convert_options o;
     memset(&o, 0, sizeof o);
+    WF_TRY(wf_checkpoint_find(j->source, &j->checkpoint, err));
+    j->source = j->checkpoint.file;
+    if (j->config == NULL && j->checkpoint.config != NULL) {
+        j->config = j->checkpoint.config;
+        on_note(j, "config: the folder's config.json");
+    }
     WF_TRY(check_names(j, err));
     wf_convert_type(j->type, &o.type);
     o.source_name = wf_path_base(j->source);
@@ -308,9 +310,9 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     const wf_usage usage = {
         "convert",
         "SOURCE -o FILE",
-        "Turns a PyTorch checkpoint (safetensors, the index of a sharded one, or .pth/.bin of torch.save;\n"
-        "nothing in it is executed) into a GGUF model, runs both in double precision, and refuses to write\n"
-        "when they differ too much.",
+        "Turns a PyTorch checkpoint (safetensors, also sharded, .pth/.bin of torch.save, or the\n"
+        "folder of a Hugging Face model; nothing in it is executed) into a GGUF model, runs both\n"
+        "in double precision, and refuses to write when they differ too much.",
         "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
         1,
         1,

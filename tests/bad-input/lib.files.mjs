@@ -1,5 +1,5 @@
-// Bad input for the command line; not a test. Each case: [kind, name, arguments]; a file is made when its name is first used, in the
-// folder that init() is given. FOLDER never shows in a sentence: programs run there.
+// Bad input for the command line; not a test. Each case: {kind, name, args, files}; files are written just before it runs, in the folder
+// that init() is given, where programs run: so it never shows in a sentence.
 import {copyFileSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {crc32, deflateRawSync, gzipSync} from 'node:zlib';
 import {readGguf, splitForeign, writeGguf} from '../cli/lib.split.mjs';
@@ -30,8 +30,9 @@ export function init(folder) {
     const parsed = readGguf(at('m.gguf'));
     const picture = readFileSync(at('p0.png'));
     const cases = [];
-    const put = (name, bytes) => (writeFileSync(at(name), bytes), name);
-    const add = (kind, name, args) => cases.push({kind, name, args});
+    let files = []; // of the next case, written when it runs: many have one name, so that a new case changes no other's sentence
+    const put = (name, bytes) => (files.push([at(name), bytes]), name);
+    const add = (kind, name, args) => (cases.push({kind, name, args, files}), (files = []));
     /** A model with other keys or tensors. */
     const changed = (name, kvs, tensors = (t) => t) => {
         const keep = parsed.kvs.filter((k) => k.key !== 'wf.chunks');
@@ -82,7 +83,7 @@ export function init(folder) {
         'two tensors of one name': gguf(2, 0, text('t'), u32(1), u64(1), u32(0), u64(0), text('t'), u32(1), u64(1), u32(0), u64(32), Buffer.alloc(256)),
         'no architecture': gguf(0, 0, Buffer.alloc(64)),
     };
-    Object.entries(header).forEach(([name, bytes], i) => add('GGUF', name, classify(bytes === null ? 'none.gguf' : put(`g${i}.gguf`, bytes))));
+    Object.entries(header).forEach(([name, bytes]) => add('GGUF', name, classify(bytes === null ? 'none.gguf' : put('g.gguf', bytes))));
     add('GGUF', 'an unknown architecture', classify(changed('arch.gguf', swap(kv('general.architecture', 8, text('llama'))))));
     add('GGUF', 'a setting that is missing', classify(changed('miss.gguf', without('poolformer.pool_size'))));
     add('GGUF', 'a setting out of range', classify(changed('even.gguf', swap(kv('poolformer.pool_size', 4, u32(4))))));
@@ -111,7 +112,7 @@ export function init(folder) {
     copyFileSync(at('m.gguf'), at('y-00002-of-00002.gguf'));
     add('split', 'a whole model in the place of a part', classify('y-00001-of-00002.gguf'));
     splitForeign(at('m.gguf'), at('v'), [0, 20]);
-    put('v-00002-of-00002.gguf', readFileSync(at('v-00002-of-00002.gguf')).subarray(0, 200000));
+    writeFileSync(at('v-00002-of-00002.gguf'), readFileSync(at('v-00002-of-00002.gguf')).subarray(0, 200000));
     add('split', 'a part that is cut off', classify('v-00001-of-00002.gguf'));
     mkdirSync(at('some'), {recursive: true});
     copyFileSync(at(parts[2]), at(`some/${parts[2]}`));
@@ -144,14 +145,15 @@ export function init(folder) {
         'cut off': one({}, 3),
         'tensors of no known model': one({}),
     };
-    Object.entries(st).forEach(([name, bytes], i) => add('safetensors', name, convert(put(`s${i}.safetensors`, bytes))));
-    const index = (json) => convert(put(`i${cases.length}.safetensors.index.json`, typeof json === 'string' ? json : JSON.stringify(json)));
+    Object.entries(st).forEach(([name, bytes]) => add('safetensors', name, convert(put('s.safetensors', bytes))));
+    const index = (json) => convert(put('i.safetensors.index.json', typeof json === 'string' ? json : JSON.stringify(json)));
     add('safetensors', 'an index that is no JSON', index('{'));
     add('safetensors', 'an index without weight_map', index({a: 1}));
     add('safetensors', 'an index of files elsewhere', index({weight_map: {t: '../secret.safetensors'}}));
     add('safetensors', 'an index of a file that is missing', index({weight_map: {t: 'gone.safetensors'}}));
     add('safetensors', 'an index of a tensor that is not there', index({weight_map: {'no.such': 'c.safetensors'}}));
     add('safetensors', 'one shard without its index', convert('model-00001-of-00002.safetensors'));
+    add('safetensors', 'a folder without a checkpoint', convert('some'));
     const weights = (rename, change) => Object.fromEntries([...readTensors(`${golden}.safetensors`)].map(([n, t]) => [rename(n), change(n, {...t, dtype: 'F32'})]));
     const changedWeights = (name, change, rename = (n) => n) => (writeTensors(at(name), weights(rename, change)), convert(name, '--config', 'config.json'));
     add('safetensors', 'a tensor that is missing', changedWeights('less.safetensors', (n, t) => t, (n) => (n === 'network.2.0.mlp.fc2.bias' ? 'other' : n)));
@@ -183,11 +185,11 @@ export function init(folder) {
         'a cut archive': readFileSync(`${golden}.pth.tar`).subarray(0, 20000),
         'a pickle alone': Buffer.from('\x80\x02}q\0.', 'latin1'),
     };
-    Object.entries(py).forEach(([name, bytes], i) => add('torch.save', name, convert(put(`p${i}.pth`, bytes))));
+    Object.entries(py).forEach(([name, bytes]) => add('torch.save', name, convert(put('p.pth', bytes))));
 
     // ---- config ----
     const constructor = JSON.parse(readFileSync(at('config.json'))).constructor;
-    const config = (json) => convert('c.safetensors', '--config', put(`c${cases.length}.json`, typeof json === 'string' ? json : JSON.stringify(json)));
+    const config = (json) => convert('c.safetensors', '--config', put('c.json', typeof json === 'string' ? json : JSON.stringify(json)));
     const sail = (more) => config({...constructor, ...more});
     add('config', 'no file', convert('c.safetensors', '--config', 'none.json'));
     add('config', 'broken JSON', config('{"layers": [1, 1,'));
@@ -228,7 +230,7 @@ export function init(folder) {
         'a PNG with damaged data': png((b) => b.fill(0x55, 60, 200)),
         'a JPEG without a picture': Buffer.from([0xff, 0xd8, 0xff, 0xd9]),
     };
-    Object.entries(pictures).forEach(([name, bytes], i) => add('picture', name, ['classify', 'm.gguf', bytes === null ? 'none.png' : put(`q${i}.png`, bytes)]));
+    Object.entries(pictures).forEach(([name, bytes]) => add('picture', name, ['classify', 'm.gguf', bytes === null ? 'none.png' : put('q.png', bytes)]));
 
     // ---- input tensors ----
     const input = (name, shape, dtype = 'F32', key = 'input') => {

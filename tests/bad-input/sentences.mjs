@@ -15,7 +15,8 @@ const native = (args) => spawnSync(tools.native, args, {cwd: folder, encoding: '
 const plain = /^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$/;
 
 const commands = files(folder);
-for (const {kind, name, args} of commands) {
+for (const {kind, name, args, files: made} of commands) {
+    for (const [path, bytes] of made) writeFileSync(path, bytes);
     const r = native(args);
     const lines = r.stderr.split('\n');
     const sentence = lines[0].replace(/^wasmformer: /, '');

@@ -31,11 +31,20 @@ for (const start of [native, wasi]) {
         must(start(['convert', whole, '-o', a, '--config', config, '--force']), 'convert');
         const r = must(start(['convert', index, '-o', b, '--config', config, '--force']), 'convert shards');
         check(`${start.name} converts shards to the same model`, content(start, a) === content(start, b), r.out);
-        const part = start(['convert', at('parts', names[0]), '-o', at('n.gguf')]);
+        must(start(['convert', at('parts', names[1]), '-o', b, '--config', config, '--force']), 'convert one shard');
+        check(`${start.name} one shard leads to the others by its index`, content(start, a) === content(start, b));
+        writeFileSync(at('parts', 'config.json'), readFileSync(config));
+        const folderNotes = JSON.parse(must(start(['convert', at('parts'), '-o', b, '--force', '--json']), 'convert a folder').out).notes;
         check(
-            `${start.name} one part names its index`,
-            part.code === 1 && part.err.includes('give its index (model.safetensors.index.json) instead'),
-            part.err,
+            `${start.name} a folder is its checkpoint and its config`,
+            content(start, a) === content(start, b) && folderNotes[0] === "config: the folder's config.json",
+            folderNotes.join(),
+        );
+        const none = start(['convert', folder, '-o', at('n.gguf')]);
+        check(
+            `${start.name} a folder without a checkpoint`,
+            none.code === 1 && none.err.includes('has none of model.safetensors, model.safetensors.index.json and pytorch_model.bin'),
+            none.err,
         );
         writeFileSync(at('parts', 'x.safetensors.index.json'), JSON.stringify({weight_map: {'head.bias': 'gone.safetensors'}}));
         const gone = start(['convert', at('parts', 'x.safetensors.index.json'), '-o', at('n.gguf')]);
