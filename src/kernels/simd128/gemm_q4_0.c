@@ -1,7 +1,7 @@
 /* Codec Q4_0, float activations: per 8 rows and 32 elements of k a block of nibbles with its scales, 5
    bits a weight. A block of a panel is decoded to f32 (w = d·(q − 8), exactly as tensor/q4_0.c) once for
    all rows of a row block, then the f32 micro-kernel runs: the product costs what f32 costs, plus about
-   20 operations for 16 weights. */
+   20 operations for 16 weights. One row alone decodes in registers. */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -9,6 +9,7 @@
 #include "base/simd.h"
 #include "kernels/simd128/codecs.h"
 #include "kernels/simd128/gemm_blocked.h"
+#include "kernels/simd128/gemm_row.h"
 #include "tensor/q4_0.h"
 
 enum { HALF = WF_Q4_0_BLOCK / 2, ZEROS = 0x88 };
@@ -82,6 +83,84 @@ static size_t scratch_bytes(uint32_t m, uint32_t k) {
     return WF_GEMM_BUFFER * sizeof(float);
 }
 
-static void gemm(const wf_gemm *g) { wf_gemm_blocked(g, block, g->scratch); }
+static const int32_t nibble_table[] = {0x0f0f0f0f, 0x08080808};
+
+typedef struct unpacker {
+    v128_t mask, eight;
+} unpacker;
+
+/* Elements i and i + 1 of k (i even) of eight rows, from their nibbles: the low ones, or the high ones. */
+WF_INLINE void two_elements(const unpacker *u, const panel_block *b, uint32_t i, const bool high, const v128_t scale[2],
+                            v128_t out[4]) {
+    v128_t bytes = wasm_v128_load(b->q[i]);
+    v128_t q = wasm_v128_and(high ? wasm_u16x8_shr(bytes, 4) : bytes, u->mask);
+    q = wasm_i8x16_sub(q, u->eight);
+    v128_t first = wasm_i16x8_extend_low_i8x16(q), second = wasm_i16x8_extend_high_i8x16(q);
+    out[0] = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(first)), scale[0]);
+    out[1] = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(first)), scale[1]);
+    out[2] = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(second)), scale[0]);
+    out[3] = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(second)), scale[1]);
+}
+
+/* Sixteen elements of k, of the low or the high nibbles, of two panels side by side, which hides that the sums of one
+   wait for each other. The sums wait in C. */
+WF_INLINE void half_blocks(const unpacker *u, const panel_block *const b[2], const float *x, const bool high,
+                           const uint32_t panels, float *c, bool first) {
+    v128_t scale[4], sum[4];
+    WF_UNROLL for (uint32_t v = 0; v < 2 * panels; v++) {
+        scale[v] = wasm_v128_load(b[v / 2]->scale + v % 2 * 4);
+        sum[v] = first ? wasm_f32x4_splat(0) : wasm_v128_load(c + 4 * v);
+    }
+    for (uint32_t i = 0; i < HALF; i += 2) {
+        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+            v128_t w[4];
+            two_elements(u, b[p], i, high, scale + 2 * p, w);
+            v128_t x0 = wasm_v128_load32_splat(x + i), x1 = wasm_v128_load32_splat(x + i + 1);
+            WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
+                v128_t *s = &sum[2 * p + v];
+                *s = wf_madd(x1, w[2 + v], wf_madd(x0, w[v], *s));
+            }
+        }
+    }
+    WF_UNROLL for (uint32_t v = 0; v < 2 * panels; v++) {
+        wasm_v128_store(c + 4 * v, sum[v]);
+    }
+}
+
+WF_INLINE void row_blocks(const unpacker *u, const wf_gemm *g, uint32_t panel, const uint32_t panels, uint32_t b) {
+    const uint32_t blocks = blocks_of(g->w->k);
+    const panel_block *at = (const panel_block *)g->w->data + (size_t)panel * blocks + b;
+    const panel_block *const in[2] = {at, panels > 1 ? at + blocks : at};
+    const float *x = g->a + b * WF_Q4_0_BLOCK;
+    float *c = g->c + (size_t)panel * WF_PANEL;
+    half_blocks(u, in, x, false, panels, c, b == 0);
+    half_blocks(u, in, x + HALF, true, panels, c, false);
+}
+
+/* Up to four panels, streams side by side: one alone would leave the memory idle. */
+static uint32_t row_panels(const wf_gemm *g, uint32_t panel, uint32_t left) {
+    const int32_t *k = wf_table(nibble_table);
+    const unpacker u = {wf_i32x4_at(k, 0), wf_i32x4_at(k, 1)};
+    const uint32_t panels = left < 4 ? left : 4;
+    /* A row has zeros up to a multiple of 32, and so have the weights. */
+    for (uint32_t b = 0; b < blocks_of(g->w->k); b++) {
+        uint32_t p = 0;
+        for (; p + 2 <= panels; p += 2) {
+            row_blocks(&u, g, panel + p, 2, b);
+        }
+        if (p < panels) {
+            row_blocks(&u, g, panel + p, 1, b);
+        }
+    }
+    return panels;
+}
+
+static void gemm(const wf_gemm *g) {
+    if (g->m == 1) {
+        wf_gemm_row(g, row_panels);
+    } else {
+        wf_gemm_blocked(g, block, g->scratch);
+    }
+}
 
 const wf_codec wf_codec_q4_0 = {WF_Q4_0, false, packed_bytes, pack, scratch_bytes, gemm};
