@@ -76,7 +76,7 @@
     model?.free();
     model = result = null;
     shown++;
-    $("report").hidden = $("ready").hidden = $("trial").hidden = true;
+    $("report").hidden = $("worst").hidden = $("ready").hidden = $("trial").hidden = true;
     await old?.free();
   }
 
@@ -104,6 +104,9 @@
       ...line("Loss", `${loss(report.loss)} relative to the source in double precision (allowed ${loss(report.maxLoss)})`),
       ...line("Time", `${(report.ms / 1000).toFixed(1)} s, with ${bytes(report.memory)} of memory`),
     );
+    const worst = [...report.layers].sort((a, b) => b.loss - a.loss).slice(0, 5);
+    $("worst").hidden = worst.length === 0;
+    $("layers").replaceChildren(...worst.map((layer) => element("li", `${layer.name} (${layer.type}): ${loss(layer.loss)}`)));
     $("report").hidden = $("ready").hidden = false;
   }
 

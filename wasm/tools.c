@@ -16,6 +16,7 @@ WF_IMPORT(size) extern double js_size(uint32_t file);
 WF_IMPORT(find) extern int32_t js_find(const char *name);
 WF_IMPORT(read) extern uint32_t js_read(uint32_t file, double offset, void *dst, uint32_t n);
 WF_IMPORT(write) extern uint32_t js_write(const void *bytes, uint32_t n);
+WF_IMPORT(layer) extern void js_layer(const char *name, const char *type, double loss);
 WF_IMPORT(note) extern void js_note(const char *text);
 WF_IMPORT(progress) extern void js_progress(const char *phase, double done, double total);
 WF_IMPORT(cancelled) extern uint32_t js_cancelled(void);
@@ -43,6 +44,11 @@ static wf_status write_result(void *user, const void *bytes, size_t n, wf_error 
     (void)user;
     return js_write(bytes, (uint32_t)n) == 0 ? WF_OK
                                              : wf_fail(err, WF_E_IO, "result", -1, "the converted file could not be stored");
+}
+
+static void layer(void *user, const char *name, wf_dtype type, double loss) {
+    (void)user;
+    js_layer(name, wf_dtype_get(type)->name, loss);
 }
 
 static void note(void *user, const char *text) {
@@ -138,7 +144,8 @@ static bool is_index(const char *name) {
 
 WF_EXPORT(wf_convert)
 uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
-                       const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, double max_loss) {
+                       const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, const char *keep,
+                       double max_loss) {
     wf_error *err = engine_fresh_error();
     wf_convert_options o;
     memset(&o, 0, sizeof o);
@@ -151,6 +158,8 @@ uint32_t tools_convert(const char *source_name, const char *type, const char *co
     o.config_name = config_name;
     o.preprocessor = preprocessor_bytes != 0 ? preprocessor : NULL;
     o.preprocessor_bytes = preprocessor_bytes;
+    o.keep = keep[0] != '\0' ? keep : NULL;
+    o.layer = layer;
     o.max_loss = max_loss;
     o.note = note;
     o.progress = progress;

@@ -8,6 +8,7 @@
      wf.size(file) → f64 bytes          wf.find(name) → the file of that plain name, or −1
      wf.read(file, offset: f64, dst, n) → 0 when n bytes were placed at dst
      wf.write(bytes, n) → 0 when they were taken
+     wf.layer(name, type, loss: f64)    what storing one matrix changes, relative
      wf.note(text)                      an assumption or a tensor left out   wf.progress(phase, done: f64, total: f64)
      wf.cancelled() → 1 to stop */
 #ifndef WASM_TOOLS_H
@@ -16,9 +17,10 @@
 #include <stdint.h>
 
 /* wf_convert: type "f32", "f16", "q8_0" or "q4_0"; config and preprocessor are JSON texts of the given lengths (0 = none);
-   max_loss < 0 = the type's default. A name that ends in .index.json is an index. Returns a wf_status. */
+   keep: patterns of matrices that stay f16, "" = none; max_loss < 0 = the type's default. A name that ends in .index.json is an index. Returns a wf_status. */
 uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
-                       const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, double max_loss);
+                       const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, const char *keep,
+                       double max_loss);
 /* wf_convert_report: JSON of the last conversion that succeeded. */
 const char *tools_convert_report(void);
 

@@ -69,9 +69,13 @@ await attempt("desk", () =>
     const [name, bytes] = await downloaded(page);
     check("the download is the command line's file", name === "poolformer_tiny-f32.gguf" && bytes.equals(byCommand(tiny)), `${name} ${bytes.length}`);
     const report = await page.textContent("#report"), notes = await page.$$eval("#notes li", (all) => all.map((li) => li.textContent));
+    const worst = await page.$$eval("#layers li", (all) => all.length);
+    check("F32 changes no weight", worst === 0 && (await page.isHidden("#worst")), worst);
     check("says what the command line says", /poolformer/.test(report) && /62 of 62 in the source, 0 left out/.test(report) && /relative to the source/.test(report), report);
     check("and every assumption", notes.length > 4 && notes.every((note) => /^(assumed|left out|state dict): /.test(note)), notes.join("; "));
     await convert(page, "q8_0");
+    const layers = await page.$$eval("#layers li", (all) => all.map((li) => Number(li.textContent.split(": ").pop())));
+    check("the weights that change most, worst first", layers.length === 5 && layers.every((l, i) => l > 0 && (i === 0 || l <= layers[i - 1])), layers.join());
     await convert(page, "q4_0");
     const rows = await page.$$eval("#rows tr", (all) => all.map((tr) => [...tr.children].map((td) => td.textContent).join(" ")));
     check("a row for each type", rows.length === 3 && /^F32 .* 5\.00e-6/.test(rows[0]) && /^Q8_0 .*0\.0400/.test(rows[1]) && /^Q4_0 refused/.test(rows[2]), rows.join("; "));

@@ -45,6 +45,16 @@ for (const [source, ...types] of [
   }
 }
 
+await attempt("keep and layers", async () => {
+  const source = at("poolformer_tiny.pth.tar");
+  const wanted = byCommand(source, "--type", "q8_0", "--keep", "head,network.0.*fc1");
+  const result = await convert(source, { type: "q8_0", keep: ["head", "network.0.*fc1"] });
+  const { layers } = result.report;
+  check("keep: the bytes of the WASI command", (await bytesOf(result)).equals(wanted), result.size);
+  check("each matrix is listed with its loss", layers.length > 10 && layers.every((l) => l.loss >= 0 && l.loss < 0.02) && layers.some((l) => l.type === "f16") && layers.some((l) => l.type === "q8_0"), JSON.stringify(layers));
+  await result.free();
+});
+
 await attempt("sources and configs", async () => {
   const wanted = byCommand(at("poolformer_tiny.safetensors"), "--config", config);
   const same = async (name, source, more) => {

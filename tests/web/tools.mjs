@@ -15,7 +15,7 @@ const utf8 = new TextEncoder();
 /** One instance with a checkpoint behind its imports. */
 function tools(source, { stop = () => false } = {}) {
   const memory = new WebAssembly.Memory({ initial: 256, maximum: 65536 });
-  const chunks = [], notes = [], phases = new Set();
+  const chunks = [], notes = [], layers = [], phases = new Set();
   const bytes = (at, n) => new Uint8Array(memory.buffer, at >>> 0, n >>> 0);
   const text = (at) => {
     const all = new Uint8Array(memory.buffer, at >>> 0);
@@ -34,6 +34,7 @@ function tools(source, { stop = () => false } = {}) {
         return 0;
       },
       write: (at, n) => (chunks.push(bytes(at, n).slice()), 0),
+      layer: (name) => void layers.push(text(name)),
       note: (at) => void notes.push(text(at)),
       progress: (phase) => void phases.add(text(phase)),
       cancelled: () => Number(stop()),
@@ -53,7 +54,7 @@ function tools(source, { stop = () => false } = {}) {
     x, notes, phases, bytes, place,
     convert(type, maxLoss = -1) {
       const [name, kind, config] = place("poolformer_tiny.pth.tar", type, "");
-      return x.wf_convert(name, kind, config, 0, config, config, 0, maxLoss);
+      return x.wf_convert(name, kind, config, 0, config, config, 0, config, maxLoss);
     },
     result: () => Buffer.concat(chunks),
     error: () => text(x.wf_error_text()),

@@ -312,6 +312,10 @@ export interface ConvertOptions {
   config?: JsonSource;
   /** Hugging Face's preprocessor_config.json. */
   preprocessor?: JsonSource;
+  /**
+   * Matrices that stay f16 when `type` is a quantized one: parts of their names, "*" for any text.
+   */
+  keep?: string | readonly string[];
   /** Greatest relative error of the output; above it nothing is written. The default goes by type. */
   maxLoss?: number;
   onProgress?: (progress: ConvertProgress) => void;
@@ -334,6 +338,8 @@ export interface ConvertReport {
   /** Relative error (L2) of the output against the source in double precision, and what was allowed. */
   loss: number;
   maxLoss: number;
+  /** What storing each matrix of a quantized type changes in it, relative. */
+  layers: { name: string; type: string; loss: number }[];
   /** Assumptions and tensors left out, as sentences. */
   notes: string[];
   ms: number;

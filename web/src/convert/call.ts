@@ -92,7 +92,8 @@ async function converted(
   places: Files | undefined,
   scratch: Scratch,
 ): Promise<Converted> {
-  const { signal, type: weights = "f32", maxLoss = -1 } = options;
+  const { signal, type: weights = "f32", maxLoss = -1, keep: kept = [] } = options;
+  const keep = typeof kept === "string" ? kept : kept.join(",");
   const url = toolsUrl(options, places);
   const modules = options.worker === undefined ? places?.modules : undefined;
   const gathered = await gather(source, options, scratch);
@@ -103,7 +104,7 @@ async function converted(
   try {
     const { out } = scratch;
     const place = { toolsUrl: url, ...(modules !== undefined && { modules }) };
-    const job: ConvertJob = { type: "convert", ...place, weights, maxLoss, out, ...gathered };
+    const job: ConvertJob = { type: "convert", ...place, weights, keep, maxLoss, out, ...gathered };
     const { report, blob } = await answer(connection, job, options);
     options.onProgress?.({ phase: "ready", fraction: 1 });
     return new Converted(

@@ -1,5 +1,5 @@
 /* One growing number out of the converter's phases. Each type is measured by two or three passes over
-   all tensors (the source in doubles, the result, with Q8_0 once more with int8 rows); then the file is
+   all tensors (the source in doubles, the result, with Q8_0 and int8 once more with int8 rows); then the file is
    hashed and written. */
 import type { ConvertProgress } from "../types.ts";
 
@@ -17,7 +17,7 @@ export class Meter {
     type: string,
     private readonly say: (progress: ConvertProgress) => void,
   ) {
-    this.passes = (type === "q8_0" ? 3 : 2) + 2;
+    this.passes = (type === "q8_0" || type === "int8" ? 3 : 2) + 2;
   }
 
   step(phase: string, done: number, total: number): void {

@@ -52,7 +52,7 @@ async function toOpfs(folder: string, name: string): Promise<Output | undefined>
   let handle: SyncHandle;
   try {
     const top = await navigator.storage.getDirectory();
-    const file = await (await top.getDirectoryHandle(folder)).getFileHandle(name, { create: true });
+    const file = await (await top.getDirectoryHandle(folder)).getFileHandle(name);
     handle = await (
       file as unknown as { createSyncAccessHandle(): Promise<SyncHandle> }
     ).createSyncAccessHandle();

@@ -28,6 +28,8 @@ export interface ConvertJob {
   weights: string;
   config?: WireText;
   preprocessor?: WireText;
+  /** Patterns of names, commas between. */
+  keep: string;
   /** Negative: the default of the type. */
   maxLoss: number;
   out: WireOut;

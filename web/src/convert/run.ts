@@ -20,6 +20,7 @@ interface ToolsExports extends Exports {
     configName: number,
     preprocessor: number,
     preprocessorBytes: number,
+    keep: number,
     maxLoss: number,
   ): number;
   wf_convert_report(): number;
@@ -30,6 +31,7 @@ class Conversion {
   private fault: unknown;
   private written = 0;
   private readonly notes: string[] = [];
+  private readonly layers: ConvertReport["layers"] = [];
   private readonly meter: Meter;
   private instance!: Instance;
 
@@ -92,6 +94,8 @@ class Conversion {
         read: (file: number, offset: number, dst: number, n: number) =>
           this.read(file, offset, dst, n),
         write: (at: number, n: number) => this.write(at, n),
+        layer: (name: number, type: number, loss: number) =>
+          void this.layers.push({ name: text(name), type: text(type).toLowerCase(), loss }),
         note: (at: number) => {
           this.notes.push(text(at));
           this.say({ type: "note", text: text(at) });
@@ -127,13 +131,14 @@ class Conversion {
     this.instance = await Instance.create(module, memory, this.imports(memory));
     const x = this.instance.exports as ToolsExports;
     const of = (text: WireText | undefined): string => text?.text ?? "";
-    const [name, type, config, configName, preprocessor] = this.place([
+    const [name, type, config, configName, preprocessor, keep] = this.place([
       this.inputs[0]?.name ?? "",
       job.weights,
       of(job.config),
       job.config?.name ?? "config",
       of(job.preprocessor),
-    ]) as [Place, Place, Place, Place, Place];
+      job.keep,
+    ]) as [Place, Place, Place, Place, Place, Place];
     const status = x.wf_convert(
       name.at,
       type.at,
@@ -142,6 +147,7 @@ class Conversion {
       configName.at,
       preprocessor.at,
       preprocessor.bytes,
+      keep.at,
       job.maxLoss,
     );
     if (this.fault !== undefined) {
@@ -153,6 +159,7 @@ class Conversion {
       ...report,
       type: job.weights,
       notes: this.notes,
+      layers: this.layers,
       ms: performance.now() - began,
       memory: memory.buffer.byteLength,
     };

@@ -77,6 +77,8 @@ async function inPage(): Promise<Scratch> {
     await sweep(folder);
     const name = `${crypto.randomUUID()}.gguf`;
     const release = await hold(name);
+    // Made here, so that a worker that is ended while it opens the file cannot make it after it was removed.
+    await folder.getFileHandle(name, { create: true });
     return {
       ...memory,
       out: { kind: "opfs", folder: FOLDER, name },
