@@ -52,12 +52,12 @@ const inPage = (name, options) =>
 
 const ways = {
   "Node, worker, path, no hashes": () => inNode(files.plain, true),
-  "Node, worker, path, crypto.subtle": () => inNode(files.hashed, true),
+  "Node, worker, path, hashes": () => inNode(files.hashed, true),
   "Node, this thread, path, no hashes": () => inNode(files.plain, false),
-  "Node, this thread, path, crypto.subtle": () => inNode(files.hashed, false),
+  "Node, this thread, path, hashes": () => inNode(files.hashed, false),
   "Node, this thread, path, the engine's": () => inNode(files.hashed, false, false),
   "Node, worker, server, no hashes": () => inNode(`${site.base}/plain/plain.gguf`, true),
-  "Node, worker, server, crypto.subtle": () => inNode(`${site.base}/plain/hashed.gguf`, true),
+  "Node, worker, server, hashes": () => inNode(`${site.base}/plain/hashed.gguf`, true),
   "Chromium, server, no hashes": () => inPage("plain", { cache: false }),
   "Chromium, server, crypto.subtle": () => inPage("hashed", { cache: false }),
   "Chromium, cache, no hashes": () => inPage("plain", {}),

@@ -31,6 +31,11 @@ interface SyncFiles {
   openAsBlob(path: string): Promise<Blob>;
 }
 
+export interface NodeHash {
+  update(bytes: Uint8Array): void;
+  digest(): Uint8Array;
+}
+
 interface Modules {
   "node:worker_threads": WorkerThreads;
   "node:fs/promises": {
@@ -43,6 +48,7 @@ interface Modules {
     rm(path: string, options: { recursive?: boolean; force: boolean }): Promise<void>;
   };
   "node:fs": SyncFiles;
+  "node:crypto": { createHash(name: string): NodeHash };
   "node:os": { tmpdir(): string; totalmem(): number };
   "node:path": { join(...parts: string[]): string };
   "node:process": { once(event: "exit", listener: () => void): void };
