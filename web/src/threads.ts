@@ -73,12 +73,12 @@ export class HelperWorkers {
   start(helper: HelperStart): void {
     try {
       const end = startWorker(this.url);
-      end.hold(false);
       end.listen(
         (message: FromEngine) =>
           message.type === "refused" && this.lost(fromWire(message.error).message),
         this.lost,
       );
+      end.hold(false); // after listening, which makes Node wait for a worker again
       end.post(helper);
       this.ends.push(end);
     } catch (error) {
