@@ -142,6 +142,22 @@ wf_status wf_session_output(const wf_session *s, uint32_t index, wf_output_info 
 wf_status wf_session_read_f32(const wf_session *s, uint32_t index, float *dst, wf_error *err);
 wf_status wf_session_read_f64(const wf_session *s, uint32_t index, double *dst, wf_error *err);
 
+/* ---- profile: what a run consists of; a step with a budget of 1 runs one node ---- */
+typedef struct wf_node_info {
+    const char *name, *op;
+    const char *type;       /* of the matrix that it multiplies by: "f32", "q8_0", …; NULL where there is none */
+    bool int8;              /* the products are of integers */
+    uint64_t multiply_adds; /* of products; 0 for ops that move and add */
+    uint64_t bytes;         /* inputs, weights and output, each once: what it has to read and write */
+    uint32_t threads;       /* that work on it; see wf_plan_threads */
+} wf_node_info;
+uint32_t wf_session_node_count(const wf_session *s); /* in the order of the run; 0 before prepare */
+wf_status wf_session_node(const wf_session *s, uint32_t index, wf_node_info *out, wf_error *err);
+/* How many of them this run has computed. */
+uint32_t wf_session_nodes_done(const wf_session *s);
+/* The nodes as a JSON array of objects with the fields above (wf_free the text). NULL when memory runs out. */
+char *wf_session_describe_nodes(const wf_session *s);
+
 /* ---- task: classify ---- */
 typedef struct wf_class_score {
     uint32_t index;

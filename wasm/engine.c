@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "format/gguf.h"
 #include "kernels/codec.h"
+#include "kernels/limits.h"
 #include "runtime/model.h"
 #include "runtime/self_test.h"
 #include "wasmformer.h"
@@ -287,6 +288,27 @@ WF_EXPORT(wf_output_read) const float *engine_output_read(void *session, uint32_
     }
     float *data = hold(&engine.output, elements * sizeof *data, "an output");
     return data != NULL && wf_session_read_f32(session, index, data, err) == WF_OK ? data : NULL;
+}
+
+/* ---- profile ---- */
+
+WF_EXPORT(wf_nodes) const char *engine_nodes(void *session) {
+    wf_free(engine.description);
+    engine.description = wf_session_describe_nodes(session);
+    if (engine.description == NULL) {
+        wf_fail(fresh_error(), WF_E_MEMORY, "profile", -1, "no memory to describe the run");
+    }
+    return engine.description;
+}
+
+WF_EXPORT(wf_nodes_done) uint32_t engine_nodes_done(void *session) { return wf_session_nodes_done(session); }
+
+WF_EXPORT(wf_limit_arithmetic) double engine_limit_arithmetic(uint32_t int8, uint32_t rounds, void *memory) {
+    return (double)wf_limit_arithmetic(int8 != 0, rounds, memory);
+}
+
+WF_EXPORT(wf_limit_copy) double engine_limit_copy(void *memory, uint32_t bytes, uint32_t rounds) {
+    return (double)wf_limit_copy(memory, bytes, rounds);
 }
 
 /* ---- pictures and classes ---- */

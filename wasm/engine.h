@@ -74,6 +74,12 @@ const uint32_t *engine_output(void *session, uint32_t index);
 /* wf_output_read: the output as dense floats in the source's order; NULL on failure. Valid until the next call. */
 const float *engine_output_read(void *session, uint32_t index);
 
+/* ---- profile (wasmformer.h): nodes, how many of them this run has computed, and the machine's limits (kernels/limits.h) ---- */
+const char *engine_nodes(void *session);             /* wf_nodes: JSON, valid until the next call; NULL without memory */
+uint32_t engine_nodes_done(void *session);           /* wf_nodes_done; a step with a budget of 1 runs one */
+double engine_limit_arithmetic(uint32_t int8, uint32_t rounds, void *memory); /* wf_limit_arithmetic; memory: wf_staging(8192) */
+double engine_limit_copy(void *memory, uint32_t bytes, uint32_t rounds);      /* wf_limit_copy */
+
 /* ---- pictures and classes ---- */
 /* wf_image_begin: a picture of w × h pixels will become picture `index` of the session's batch. */
 uint32_t engine_image_begin(void *session, uint32_t index, uint32_t w, uint32_t h);

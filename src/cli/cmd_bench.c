@@ -1,5 +1,5 @@
 /* bench: how long a model takes to load and to run here, at what rate, in how much memory.
-   Input is seeded noise. */
+   Where the time goes: profile.h. Input is seeded noise. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/load.h"
 #include "cli/platform.h"
+#include "cli/profile.h"
 #include "cli/text_out.h"
 #include "format/json.h"
 
@@ -22,6 +23,8 @@ typedef struct bench {
     double first;
     double macs; /* of a run; 0 where the size is not the recommended one */
     uint64_t activations;
+    bool nodes;
+    wf_profile profile;
 } bench;
 
 /* xorshift, uniform in ±√3: the standard deviation of normalised pictures. */
@@ -40,9 +43,15 @@ static void fill(void *input, uint64_t n, bool wide) {
     }
 }
 
-static wf_status timed_run(bench *b, double *seconds, wf_error *err) {
+static void fill_input(void *bench_) {
+    bench *b = bench_;
     wf_session *s = b->loaded.session;
     fill(wf_session_input(s), wf_session_input_elements(s), b->cli->backend == WF_BACKEND_F64);
+}
+
+static wf_status timed_run(bench *b, double *seconds, wf_error *err) {
+    wf_session *s = b->loaded.session;
+    fill_input(b);
     uint64_t began = wf_platform_now_ns();
     WF_TRY(wf_run_session(b->cli, s, NULL, err));
     *seconds = (double)(wf_platform_now_ns() - began) / 1e9;
@@ -71,7 +80,7 @@ static wf_status measure(bench *b, const char *path, bool int8_rows, wf_error *e
         WF_TRY(timed_run(b, &b->seconds[i], err));
     }
     qsort(b->seconds, b->runs, sizeof *b->seconds, by_value);
-    return WF_OK;
+    return wf_profile_measure(b->cli, b->loaded.session, fill_input, b, b->runs, &b->profile, err);
 }
 
 static double median(const bench *b) {
@@ -99,6 +108,7 @@ static void print_text(const bench *b) {
     wf_out_row("memory", "weights %s, activations %s, peak %s", wf_out_bytes(weights, b->info.weight_bytes),
                wf_out_bytes(activations, b->activations),
                wf_out_bytes(peak, wf_alloc_get_stats().peak_bytes));
+    wf_profile_print(&b->profile, b->nodes);
 }
 
 static void add_number(wf_text *t, const char *key, double v) {
@@ -124,6 +134,7 @@ static void print_json(const bench *b) {
     add_number(&t, "weightBytes", (double)b->info.weight_bytes);
     add_number(&t, "activationBytes", (double)b->activations);
     add_number(&t, "peakBytes", (double)wf_alloc_get_stats().peak_bytes);
+    wf_profile_json(&b->profile, &t);
     wf_text_add(&t, "}\n");
     fputs(t.failed ? "null\n" : t.data, stdout);
     wf_text_free(&t);
@@ -141,6 +152,7 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
         {"size", 0, WF_OPT_SIZE, "HxW", b.size, 0, 0,
          "height and width of the input (default: the model's own)"},
         {"batch", 0, WF_OPT_COUNT, "N", &b.batch, 1, 4096, "inputs in one run (default 1)"},
+        {"nodes", 0, WF_OPT_FLAG, NULL, &b.nodes, 0, 0, "a line for every node, not one for each op"},
         {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,
          "what Q8_0 weights multiply (default int8)"},
         WF_OPT_THREADS(cli),
@@ -149,7 +161,8 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
     const wf_usage usage = {
         "bench",
         "MODEL",
-        "Measures loading, the first run and the following runs on noise, and the memory that they take.",
+        "Measures loading, the first run and the following runs on noise, the memory that they take, and where the\n"
+        "time goes: each op beside the least time that this machine's arithmetic or memory needs for it.",
         "poolformer.gguf --threads 2 --runs 50",
         1,
         1,
@@ -170,6 +183,7 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
         print_text(&b);
     }
     wf_free(b.seconds);
+    wf_profile_free(&b.profile);
     wf_loaded_free(&b.loaded);
     return code;
 }

@@ -29,7 +29,7 @@ typedef char wf_shape_text[200];
 /* "[2, 3, 64, 64]"; up to 8 dimensions. */
 const char *wf_out_shape(wf_shape_text out, const uint64_t *dims, uint32_t n);
 
-enum { WF_TABLE_COLUMNS = 6 };
+enum { WF_TABLE_COLUMNS = 8 };
 typedef struct wf_table {
     wf_arena arena;
     struct wf_table_row *first, **last;

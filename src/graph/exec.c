@@ -60,8 +60,9 @@ static void run_node(wf_exec *e, uint32_t i) {
     }
     job j = {&plan->calls[i], wf_plan_impl(plan, plan->graph.nodes[i].op), 0, plan->memory + plan->activation_bytes,
              plan->scratch_bytes};
+    wf_pool *pool = wf_plan_threads(plan, i) > 1 ? e->pool : NULL;
     for (j.phase = 0; j.phase < j.impl->phases; j.phase++) {
-        wf_pool_run(e->pool, j.impl->tiles(j.call, j.phase), run_tile, &j);
+        wf_pool_run(pool, j.impl->tiles(j.call, j.phase), run_tile, &j);
     }
     if (passing) {
         drop_passed(plan, i);

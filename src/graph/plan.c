@@ -173,10 +173,29 @@ void wf_plan_bind(wf_plan *plan, void *memory) {
     }
 }
 
+bool wf_plan_is_live(const wf_plan *plan, uint32_t node) {
+    return !plan->graph.nodes[node].dead && plan->graph.nodes[node].op != WF_OP_INPUT;
+}
+
 uint32_t wf_plan_live_nodes(const wf_plan *plan) {
     uint32_t live = 0;
     for (uint32_t i = 0; i < plan->graph.count; i++) {
-        live += !plan->graph.nodes[i].dead && plan->graph.nodes[i].op != WF_OP_INPUT;
+        live += wf_plan_is_live(plan, i);
     }
     return live;
+}
+
+/* Nanoseconds on one thread, to within a factor of two or three: a unit of cost is a multiply–add of a product, and elsewhere an
+   element touched. */
+static double about_ns(wf_op op, uint64_t cost) {
+    bool products = op == WF_OP_LINEAR || op == WF_OP_CONV2D || op == WF_OP_ATTENTION;
+    return (double)cost * (products ? 0.03 : 0.3);
+}
+
+uint32_t wf_plan_threads(const wf_plan *plan, uint32_t node) {
+    const wf_node *n = &plan->graph.nodes[node];
+    if (!wf_plan_is_live(plan, node) || plan->threads == 1) {
+        return 1;
+    }
+    return about_ns(n->op, wf_op_get(n->op)->cost(&plan->calls[node])) < WF_PLAN_THREADS_PAY_NS ? 1 : plan->threads;
 }

@@ -9,6 +9,9 @@
 #include "base/pool.h"
 #include "graph/graph.h"
 
+/* Work below this is done by one thread (tests/bench/README.md, "Threads"). */
+enum { WF_PLAN_THREADS_PAY_NS = 10000 };
+
 typedef struct wf_plan {
     wf_graph graph;        /* owned */
     wf_backend backend;
@@ -29,6 +32,11 @@ void wf_plan_free(wf_plan *plan);
 /* Sets the data pointers of all calls; memory has total_bytes and is 64-byte aligned. Weights must be reserved. */
 void wf_plan_bind(wf_plan *plan, void *memory);
 const wf_op_impl *wf_plan_impl(const wf_plan *plan, wf_op op);
+/* Whether a run computes this node. */
+bool wf_plan_is_live(const wf_plan *plan, uint32_t node);
+/* How many of the plan's threads work on a node: all, or one where waking the others and moving its data between their caches would
+   take longer than they save. */
+uint32_t wf_plan_threads(const wf_plan *plan, uint32_t node);
 uint32_t wf_plan_live_nodes(const wf_plan *plan);
 
 /* Called before a node runs: its inputs are there. For calibration and profiles; NULL = nobody watches. */

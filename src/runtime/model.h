@@ -56,6 +56,9 @@ wf_status wf_model_plan(wf_model *m, wf_arena *arena, const wf_input_class *in, 
 
 /* session.c: the runs that begin from now on are watched (NULL: no longer). */
 void wf_session_observe(wf_session *s, wf_observe observe, void *observer);
+/* session.c: the plan of the chosen shape class (NULL before prepare), and the node that comes next in it. */
+const wf_plan *wf_session_plan(const wf_session *s);
+uint32_t wf_session_cursor(const wf_session *s);
 
 /* edge.c: between internal rows and the source's order. */
 wf_status wf_edge_dims(const wf_shape *shape, const char *order, uint32_t *n_dims, uint32_t dims[4]);

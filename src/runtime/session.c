@@ -223,6 +223,12 @@ double wf_session_fraction(const wf_session *s) {
 
 uint64_t wf_session_bytes(const wf_session *s) { return s->memory_bytes; }
 
+const wf_plan *wf_session_plan(const wf_session *s) { return s->current != NULL ? &s->current->plan : NULL; }
+
+uint32_t wf_session_cursor(const wf_session *s) {
+    return s->current == NULL ? 0 : s->done ? s->current->plan.graph.count : s->running ? s->exec.cursor : 0;
+}
+
 uint32_t wf_session_output_count(const wf_session *s) {
     return s->current != NULL ? s->current->plan.graph.output_count + s->kept_count : 0;
 }

@@ -362,6 +362,28 @@ for (const start of [native, wasi]) {
                 r.peakBytes >= r.weightBytes,
             JSON.stringify(r),
         );
+        const inner = (all, part) => Math.abs(all.reduce((sum, x) => sum + part(x), 0));
+        const nodes = inner(r.nodes, (n) => n.ms);
+        check(
+            `${where} bench --json: every node has its time and its limit, and the ops are their sums`,
+            r.nodes.length > 20 &&
+                r.nodes.every((n) => n.ms > 0 && n.limitMs > 0 && n.bytes > 0 && n.threads >= 1 && n.name !== '') &&
+                Math.abs(nodes - inner(r.ops, (o) => o.ms)) < 1e-6 * nodes &&
+                inner(r.ops, (o) => o.nodes) === r.nodes.length &&
+                inner(r.nodes, (n) => n.multiplyAdds) > 0.9 * r.multiplyAdds,
+            JSON.stringify(r.ops),
+        );
+        check(
+            `${where} bench --json: the machine's limits`,
+            r.limits.gflops > 0 && r.limits.int8Gops > 0 && r.limits.copy.length > 0 && r.limits.copy.every((c) => c.gbps > 0),
+            JSON.stringify(r.limits),
+        );
+        const table = must(start(['bench', model, '--runs', '1', '--nodes']), 'bench').out;
+        check(
+            `${where} bench --nodes: a line for every node`,
+            r.nodes.every((n) => table.includes(`\n  ${n.name} `)) && /of limit\n/.test(table),
+            table,
+        );
         check(
             `${where} bench as text`,
             /GMAC\/s/.test(must(start(['bench', model, '--runs', '2']), 'bench').out) &&

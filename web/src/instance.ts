@@ -47,6 +47,10 @@ export interface Exports {
   wf_outputs(session: number): number;
   wf_output(session: number, index: number): number;
   wf_output_read(session: number, index: number): number;
+  wf_nodes(session: number): number;
+  wf_nodes_done(session: number): number;
+  wf_limit_arithmetic(int8: number, rounds: number, memory: number): number;
+  wf_limit_copy(memory: number, bytes: number, rounds: number): number;
   wf_image_begin(session: number, index: number, w: number, h: number): number;
   wf_image_rows(pixels: number, channels: number, stride: number, rows: number): number;
   wf_image_end(session: number, index: number): number;

@@ -4,7 +4,7 @@ import { deferred } from "./breathe.ts";
 import type { Connection } from "./connect.ts";
 import { fail, fromWire } from "./errors.ts";
 import { capture } from "./images.ts";
-import type { FromEngine } from "./protocol.ts";
+import type { Call, CallResult, FromEngine } from "./protocol.ts";
 import { CallQueue } from "./queue.ts";
 import type {
   ClassifyOptions,
@@ -12,6 +12,8 @@ import type {
   ImageInput,
   Model,
   ModelInfo,
+  Profile,
+  ProfileOptions,
   RunInput,
   RunOptions,
   SelfTest,
@@ -19,6 +21,7 @@ import type {
 } from "./types.ts";
 
 const MAX_TENSOR = 0x7fffffff;
+const MAX_RUNS = 10000;
 
 export class LoadedModel implements Model {
   private readonly queue: CallQueue;
@@ -138,6 +141,19 @@ export class LoadedModel implements Model {
       signal,
     );
     return result.kind === "run" ? result.outputs : {};
+  }
+
+  async profile(options?: ProfileOptions): Promise<Profile> {
+    const { runs = 20, signal } = options ?? {};
+    if (!Number.isInteger(runs) || runs < 1 || runs > MAX_RUNS) {
+      throw fail("ARGUMENT", "runs", `runs must be a whole number from 1 to ${MAX_RUNS}, not ${runs}`);
+    }
+    const prepare = async (): Promise<{ call: Call; transfer: Transferable[] }> => ({
+      call: { kind: "profile", runs },
+      transfer: [],
+    });
+    const result = await this.queue.add(prepare, signal);
+    return (result as CallResult & { kind: "profile" }).profile;
   }
 
   /** The model's one input, under whatever name: "input", "input/NAME" or NAME; its numbers are copied. */

@@ -2,7 +2,7 @@
    start, to an engine on the calling thread; so there is one path to test. */
 import type { WireError } from "./errors.ts";
 import type { Files } from "./place.ts";
-import type { ClassScore, ModelInfo, Progress, SelfTest, Tensor } from "./types.ts";
+import type { ClassScore, ModelInfo, Profile, Progress, SelfTest, Tensor } from "./types.ts";
 
 /** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
 export type WireSource =
@@ -50,10 +50,13 @@ export type WireImage =
 
 export type Call =
   | { kind: "classify"; images: WireImage[]; topk: number; raw: boolean }
+  | { kind: "profile"; runs: number }
   | { kind: "run"; input: string; data: Float32Array; shape: number[]; taps: string[] };
 
 export type CallResult =
-  { kind: "classify"; classes: ClassScore[][] } | { kind: "run"; outputs: Record<string, Tensor> };
+  | { kind: "classify"; classes: ClassScore[][] }
+  | { kind: "run"; outputs: Record<string, Tensor> }
+  | { kind: "profile"; profile: Profile };
 
 export type ToEngine =
   | { type: "open"; source: WireSource; options: WireOptions }

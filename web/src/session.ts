@@ -6,6 +6,7 @@ import { Pace } from "./breathe.ts";
 import { abortError, fail, WfError } from "./errors.ts";
 import type { Instance } from "./instance.ts";
 import { strips } from "./pixels.ts";
+import { Profiler } from "./profile.ts";
 import type { Call, CallResult, WireImage } from "./protocol.ts";
 import type { ClassScore, ModelInfo, Tensor } from "./types.ts";
 
@@ -33,6 +34,12 @@ export class Runner {
         kind: "classify",
         classes: await this.classify(call.images, call.topk, call.raw, stop),
       };
+    }
+    if (call.kind === "profile") {
+      const { height, width } = this.info.input;
+      this.prepare(this.main, 1, height, width);
+      const profiler = new Profiler(this.instance, this.main, this.slice, this.arrivals, stop);
+      return { kind: "profile", profile: await profiler.profile(call.runs) };
     }
     return { kind: "run", outputs: await this.numbers(call, stop) };
   }

@@ -253,6 +253,43 @@ export interface ModelInfo {
   ms: { compile: number; plan: number; load: number };
 }
 
+/** A part of a run: what it took, and the least that this device needs for it. */
+export interface ProfileRow {
+  op: string;
+  /** Type of the weights that are multiplied by. */
+  type?: string;
+  /** The products are of integers. */
+  int8: boolean;
+  threads: number;
+  ms: number;
+  /** The longer of multiply-adds ÷ measured peak and bytes ÷ measured rate of a copy of that size. */
+  limitMs: number;
+  /** Of products; 0 for ops that move and add. */
+  multiplyAdds: number;
+  /** Inputs, weights and output, each once. */
+  bytes: number;
+}
+
+export interface Profile {
+  runs: number;
+  /** Sum over the nodes; a run that is not timed node by node takes a little less. */
+  ms: number;
+  limitMs: number;
+  /** How finely this page's clock ticks, in milliseconds: coarse ones are averaged away over the runs. */
+  clockMs: number;
+  /** Of one thread, in this build, now. */
+  limits: { gflops: number; int8Gops: number; copy: { bytes: number; gbps: number }[] };
+  /** By op, the one that takes longest first. */
+  ops: (ProfileRow & { nodes: number })[];
+  /** In the order of the run. */
+  nodes: (ProfileRow & { name: string })[];
+}
+
+export interface ProfileOptions extends CallOptions {
+  /** How many runs are timed. Default 20. */
+  runs?: number;
+}
+
 export interface Model {
   readonly info: ModelInfo;
   /**
@@ -278,6 +315,12 @@ export interface Model {
    * const { output } = await model.run({ input: { data: pixels, shape: [1, 3, 224, 224] } });
    */
   run(inputs: Record<string, RunInput>, options?: RunOptions): Promise<Record<string, Tensor>>;
+  /**
+   * Where the time of a run goes: every node of one picture's run, timed over several runs on noise.
+   * @example
+   * for (const { op, ms, limitMs } of (await model.profile()).ops) console.log(op, ms, limitMs);
+   */
+  profile(options?: ProfileOptions): Promise<Profile>;
   /** Ends the worker and gives all memory back. Calls still waiting are rejected. */
   free(): void;
   [Symbol.dispose](): void;

@@ -212,6 +212,29 @@ WF_TEST(budget_and_guard) {
     end(&b, &plan);
 }
 
+/* Small work stays with one thread, large work is shared; a plan for one thread shares nothing. */
+WF_TEST(threads_are_chosen_by_work) {
+    static const struct { uint32_t rows, out; bool shared; } cases[] = {{1, 64, false}, {4, 64, false}, {64, 64, false}, {512, 64, true}, {4096, 64, true}};
+    for (uint32_t threads = 1; threads <= 4; threads++) {
+        for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            bench b;
+            wf_plan plan;
+            begin(&b);
+            wf_id x = wf_graph_input(&b.graph, "x", rows_of(cases[i].rows, 64));
+            wf_id product = wf_node_linear(&b.graph, x, "up@64x64", cases[i].out, false);
+            wf_id mean = wf_node_segment_mean(&b.graph, product, "mean", 0, 0);
+            wf_graph_output(&b.graph, "output", "nc", mean);
+            CHECK_OK(wf_plan_make(&plan, &b.graph, WF_BACKEND_SIMD, threads, &b.err), b.err);
+            uint32_t wanted = cases[i].shared ? threads : 1;
+            CHECK(wf_plan_threads(&plan, x) == 1, "the input is no work");
+            CHECK(wf_plan_threads(&plan, product) == wanted, "%u rows: %u of %u threads", cases[i].rows, wf_plan_threads(&plan, product), threads);
+            CHECK(wf_plan_threads(&plan, mean) == (cases[i].rows >= 4096 ? threads : 1), "mean of %u rows: %u of %u threads", cases[i].rows,
+                  wf_plan_threads(&plan, mean), threads);
+            end(&b, &plan);
+        }
+    }
+}
+
 WF_TEST(errors_name_the_node_and_the_shapes) {
     bench b;
     wf_plan plan;
@@ -237,6 +260,7 @@ int main(void) {
     RUN(live_activations_never_overlap);
     RUN(memory_is_reused);
     RUN(budget_and_guard);
+    RUN(threads_are_chosen_by_work);
     RUN(errors_name_the_node_and_the_shapes);
     return wf_test_done();
 }

@@ -45,13 +45,56 @@ WF_TEST(threads_change_no_bit) {
     for (int i = 0; i < 2; i++) {
         tiny_file f = tiny_make(types[i]);
         float one[30], two[30], five[30];
-        run_once(&f, WF_BACKEND_SIMD, 1, true, 3, 64, 50, one);
-        run_once(&f, WF_BACKEND_SIMD, 2, true, 3, 64, 50, two);
-        run_once(&f, WF_BACKEND_SIMD, 5, true, 3, 64, 50, five);
+        /* large enough for all kinds of nodes to be shared (wf_plan_threads) */
+        run_once(&f, WF_BACKEND_SIMD, 1, true, 3, 320, 250, one);
+        run_once(&f, WF_BACKEND_SIMD, 2, true, 3, 320, 250, two);
+        run_once(&f, WF_BACKEND_SIMD, 5, true, 3, 320, 250, five);
         CHECK(memcmp(one, two, sizeof one) == 0, "two threads differ from one");
         CHECK(memcmp(one, five, sizeof one) == 0, "five threads differ from one");
         free(f.bytes);
     }
+}
+
+/* The nodes of a run are told in its order, and a budget of 1 runs them one by one. */
+WF_TEST(nodes_are_told_and_run_one_by_one) {
+    tiny_file f = tiny_make(WF_Q8_0);
+    wf_error err;
+    wf_error_clear(&err);
+    wf_model *m = tiny_load(&f, WF_BACKEND_SIMD, 1, true, &err);
+    wf_session *s;
+    wf_model_info info;
+    wf_model_get_info(m, &info);
+    CHECK_OK(wf_session_create(m, NULL, 0, &s, &err), err);
+    CHECK(wf_session_node_count(s) == 0 && wf_session_nodes_done(s) == 0, "nodes before there is a plan");
+    CHECK_OK(wf_session_prepare(s, 1, info.height, info.width, &err), err);
+    uint32_t count = wf_session_node_count(s);
+    CHECK(count == info.nodes, "%u nodes, the model says %u", count, info.nodes);
+    uint64_t products = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        wf_node_info n;
+        CHECK_OK(wf_session_node(s, i, &n, &err), err);
+        products += n.multiply_adds;
+        CHECK(n.name != NULL && n.bytes > 0 && n.threads == 1, "%s", n.name);
+        CHECK((n.type != NULL) == (n.multiply_adds > 0), "%s multiplies by nothing", n.name);
+        CHECK(!n.int8 || strcmp(n.type, "Q8_0") == 0, "%s", n.name);
+    }
+    CHECK(products > 0 && products < info.cost, "products %llu", (unsigned long long)products);
+    wf_node_info none;
+    CHECK_FAILS(wf_session_node(s, count, &none, &err), WF_E_ARGUMENT, err);
+    wf_error_clear(&err);
+    wf_progress progress = WF_YIELD;
+    wf_test_fill(wf_session_input(s), wf_session_input_elements(s), -2, 2);
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK(wf_session_nodes_done(s) == i, "%u done, not %u", wf_session_nodes_done(s), i);
+        CHECK_OK(wf_session_step(s, 1, &progress, &err), err);
+    }
+    CHECK(progress == WF_DONE && wf_session_nodes_done(s) == count, "%u done", wf_session_nodes_done(s));
+    char *text = wf_session_describe_nodes(s);
+    CHECK(text != NULL && strstr(text, "\"name\":\"stem\",\"op\":\"conv2d\",\"type\":\"Q8_0\"") != NULL, "%.100s", text);
+    wf_free(text);
+    wf_session_free(s);
+    wf_model_free(m);
+    free(f.bytes);
 }
 
 WF_TEST(batch_equals_one_by_one) {
@@ -297,6 +340,7 @@ int main(void) {
     RUN(fast_equals_scalar);
     RUN(int8_rows_stay_near_float);
     RUN(threads_change_no_bit);
+    RUN(nodes_are_told_and_run_one_by_one);
     RUN(batch_equals_one_by_one);
     RUN(repeated_runs_allocate_nothing);
     RUN(streamed_equals_loaded_and_waits_for_bytes);
