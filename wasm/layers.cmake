@@ -1,6 +1,6 @@
 # The layers of src/ as object libraries, once for each variant (a set of flags).
 #
-#   wf_variant(NAME FLAGS … DEFINES … [EVERYTHING | LAYERS …])   compiles the layers, makes the archive wf_NAME of them
+#   wf_variant(NAME FLAGS … DEFINES … [EVERYTHING | LAYERS …] [SMALL …])   compiles the layers (some for size), makes the archive wf_NAME
 #   wf_program(NAME VARIANT SOURCES … LINK …)                    links a program (or module) with that archive
 #
 # Without EVERYTHING a variant is the engine alone: no converter, no text, no command line, no double-precision twins and
@@ -41,7 +41,7 @@ function(wf_objects name sources flags defines)
 endfunction()
 
 function(wf_variant variant)
-    cmake_parse_arguments(arg "EVERYTHING" "" "FLAGS;DEFINES;LAYERS" ${ARGN})
+    cmake_parse_arguments(arg "EVERYTHING" "" "FLAGS;DEFINES;LAYERS;SMALL" ${ARGN})
     set(layers ${WF_ENGINE_LAYERS})
     set(engine_only TRUE)
     if(arg_EVERYTHING)
@@ -55,7 +55,11 @@ function(wf_variant variant)
     foreach(layer IN LISTS layers)
         wf_layer_sources(${layer} ${engine_only} sources)
         if(sources)
-            wf_objects(${layer}_${variant} "${sources}" "${arg_FLAGS}" "${arg_DEFINES}")
+            set(layer_flags ${arg_FLAGS})
+            if(layer IN_LIST arg_SMALL)
+                list(APPEND layer_flags -Oz)
+            endif()
+            wf_objects(${layer}_${variant} "${sources}" "${layer_flags}" "${arg_DEFINES}")
             list(APPEND objects $<TARGET_OBJECTS:${layer}_${variant}>)
         endif()
     endforeach()

@@ -14,10 +14,12 @@ set(link -O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROW
 set(threads -matomics -mbulk-memory)
 set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_init_tls,--export=__tls_size)
 
-wf_variant(simd FLAGS ${flags})
-wf_variant(relaxed FLAGS ${flags} -mrelaxed-simd DEFINES WF_RELAXED=1)
-wf_variant(simd-mt FLAGS ${flags} ${threads} DEFINES WF_THREADS=1)
-wf_variant(relaxed-mt FLAGS ${flags} -mrelaxed-simd ${threads} DEFINES WF_RELAXED=1 WF_THREADS=1)
+# What reads files and builds graphs runs once for a model, and is most of the code: it is compiled for size.
+set(small SMALL format graph models parts runtime)
+wf_variant(simd FLAGS ${flags} DEFINES WF_WITH_SCALAR=0 ${small})
+wf_variant(relaxed FLAGS ${flags} -mrelaxed-simd DEFINES WF_RELAXED=1 WF_WITH_SCALAR=0 ${small})
+wf_variant(simd-mt FLAGS ${flags} ${threads} DEFINES WF_THREADS=1 WF_WITH_SCALAR=0 ${small})
+wf_variant(relaxed-mt FLAGS ${flags} -mrelaxed-simd ${threads} DEFINES WF_RELAXED=1 WF_THREADS=1 WF_WITH_SCALAR=0 ${small})
 wf_variant(tools FLAGS ${flags} DEFINES WF_WITH_F64=1 EVERYTHING)
 
 foreach(variant simd relaxed simd-mt relaxed-mt tools)

@@ -1,7 +1,10 @@
-/* ops.def → table. The double-precision twins are linked into the command line and the tools only: an engine module in a
-   page has no use for them (WF_WITH_F64). */
+/* ops.def → table. The scalar kernels and their double-precision twins are linked into the command line and the tools only: an
+   engine module in a page has no use for them (WF_WITH_SCALAR, WF_WITH_F64). */
 #include "graph/op_table.h"
 
+#ifndef WF_WITH_SCALAR
+#define WF_WITH_SCALAR 1
+#endif
 #ifndef WF_WITH_F64
 #define WF_WITH_F64 0
 #endif
@@ -13,6 +16,11 @@
 #include "graph/ops.def"
 #undef WF_OP
 
+#if WF_WITH_SCALAR
+#define SCALAR_TWIN(lower) &wf_##lower##_scalar
+#else
+#define SCALAR_TWIN(lower) NULL
+#endif
 #if WF_WITH_F64
 #define F64_TWIN(lower) &wf_##lower##_f64
 #else
@@ -22,7 +30,7 @@
 static const wf_op_entry table[WF_OP_COUNT] = {
     [WF_OP_INPUT] = {.name = "input", .doc = "a tensor given by the caller"},
 #define WF_OP(upper, lower, doc)                                                             \
-    [WF_OP_##upper] = {#lower, doc, wf_##lower##_infer, wf_##lower##_cost, &wf_##lower##_scalar, \
+    [WF_OP_##upper] = {#lower, doc, wf_##lower##_infer, wf_##lower##_cost, SCALAR_TWIN(lower), \
                        F64_TWIN(lower), &wf_##lower##_simd},
 #include "graph/ops.def"
 #undef WF_OP

@@ -17,7 +17,7 @@ typedef struct wf_op_entry {
     const char *doc;
     wf_op_infer infer;
     wf_op_cost cost;
-    const wf_op_impl *scalar, *f64, *simd; /* f64 is NULL in builds without the double twins */
+    const wf_op_impl *scalar, *f64, *simd; /* NULL in builds without them */
 } wf_op_entry;
 
 const wf_op_entry *wf_op_get(wf_op op);

@@ -143,7 +143,7 @@ wf_status wf_plan_make(wf_plan *plan, wf_graph *graph, wf_backend backend, uint3
         plan->cost += wf_op_get(node->op)->cost(&plan->calls[i]);
         if (wf_plan_impl(plan, node->op) == NULL) {
             return wf_fail(err, WF_E_UNSUPPORTED, wf_op_get(node->op)->name, -1,
-                           "this build has no double-precision kernels; use the command line for --precision f64");
+                           "this build has only the fast kernels; use the command line for the scalar ones and --precision f64");
         }
     }
     return lay_out(plan, err);
