@@ -12,7 +12,8 @@ import {fileURLToPath} from 'node:url';
 import {serviceWorker} from './site.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-export const defaultMounts = {'/': join(root, 'demo'), '/wasmformer/': join(root, 'web/dist'), '/models/': join(root, 'models')};
+export const defaultMounts = {'/': join(root, 'demo'), '/wasmformer/': join(root, 'web/dist'), '/models/': join(root, 'models'),
+    '/peers/onnxruntime-web/': join(root, 'tests/bench/node_modules/onnxruntime-web/dist')}; // for bench.html, where npm ci has been there
 
 const types = {
     '.html': 'text/html; charset=utf-8', '.css': 'text/css; charset=utf-8', '.js': 'text/javascript; charset=utf-8',
