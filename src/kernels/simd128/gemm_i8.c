@@ -84,8 +84,9 @@ static void rows_times_block(const wf_gemm *g, const wf_i8_tile *all, wf_dot dot
     t.ldc = WF_I8_COLUMNS;
     for (uint32_t i = 0, done = 0; i < tiles; i++) {
         const uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0);
-        for (uint32_t p = 0, some; p < panels; p += some) {
+        for (uint32_t p = 0, some; p < panels; p += some * t.repeat) {
             some = panels - p >= group ? group : 1;
+            t.repeat = (panels - p) / some;
             t.b = all->b + p * all->panel;
             t.wide = all->wide != NULL ? all->wide + p * wf_i8_wide_count(t.groups) : NULL;
             t.start = s->factors->start + p * WF_PANEL;

@@ -14,15 +14,28 @@
 static const float gelu_table[] = {3.7f,          -3.7f,          0.5f,           -4.899729e-07f, 2.6888738e-05f,
                                    -6.175015e-4f, 7.848696e-3f,   -6.2587716e-2f, 0.39647508f};
 
-WF_INLINE v128_t gelu_for_bytes(v128_t x) {
+/* Two vectors at a time: each coefficient is loaded once for both. */
+WF_INLINE void gelu_for_bytes(v128_t x[2]) {
     const float *k = wf_table(gelu_table);
-    v128_t y = wasm_f32x4_pmax(wf_f32x4_at(k, 1), wasm_f32x4_pmin(wf_f32x4_at(k, 0), x));
-    v128_t t = wasm_f32x4_mul(y, y);
-    v128_t p = wf_madd(t, wf_f32x4_at(k, 3), wf_f32x4_at(k, 4));
-    WF_UNROLL for (int i = 5; i <= 8; i++) {
-        p = wf_madd(p, t, wf_f32x4_at(k, i));
+    v128_t y[2], t[2], p[2], c = wf_f32x4_at(k, 0), d = wf_f32x4_at(k, 1);
+    WF_UNROLL for (int v = 0; v < 2; v++) {
+        y[v] = wasm_f32x4_pmax(d, wasm_f32x4_pmin(c, x[v]));
+        t[v] = wasm_f32x4_mul(y[v], y[v]);
     }
-    return wasm_f32x4_mul(x, wf_madd(y, p, wf_f32x4_at(k, 2)));
+    c = wf_f32x4_at(k, 3), d = wf_f32x4_at(k, 4);
+    WF_UNROLL for (int v = 0; v < 2; v++) {
+        p[v] = wf_madd(t[v], c, d);
+    }
+    WF_UNROLL for (int i = 5; i <= 8; i++) {
+        c = wf_f32x4_at(k, i);
+        WF_UNROLL for (int v = 0; v < 2; v++) {
+            p[v] = wf_madd(p[v], t[v], c);
+        }
+    }
+    c = wf_f32x4_at(k, 2);
+    WF_UNROLL for (int v = 0; v < 2; v++) {
+        x[v] = wasm_f32x4_mul(x[v], wf_madd(y[v], p[v], c));
+    }
 }
 
 static const int32_t bits_table[] = {0x4b400000};
@@ -35,34 +48,51 @@ typedef struct block {
     float rounding;
 } block;
 
-/* The flags are constants where this is inlined. */
+/* Columns at … at + 7 of a row, after the activation and the tail. The flags are constants where this is inlined. */
+WF_INLINE void two_vectors(const block *b, uint32_t at, v128_t x[2], const bool gelu, const bool tail, const bool bytes) {
+    WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
+        x[v] = wasm_f32x4_convert_i32x4(wasm_v128_load(b->sums + at + 4 * v));
+        x[v] = wf_madd(x[v], wasm_v128_load(b->m + at + 4 * v), wasm_v128_load(b->bias + at + 4 * v));
+    }
+    if (gelu && bytes) {
+        gelu_for_bytes(x);
+    }
+    WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
+        if (gelu && !bytes) {
+            x[v] = wf_gelu(x[v]);
+        }
+        if (tail) {
+            v128_t scale = wasm_v128_load(b->scale + at + 4 * v);
+            x[v] = b->residual != NULL ? wf_madd(x[v], scale, wasm_v128_load(b->residual + at + 4 * v))
+                                       : wasm_f32x4_mul(x[v], scale);
+        }
+    }
+}
+
 WF_INLINE void one_row(const block *b, uint32_t columns, const bool gelu, const bool tail, const bool bytes) {
-    const v128_t rounding = wasm_f32x4_splat(b->rounding);
+    const v128_t rounding = wasm_f32x4_splat(b->rounding), bits = wf_i32x4_at(wf_table(bits_table), 0);
+    const v128_t lowest = wf_f32x4_at(wf_table(lowest_table), 0);
     for (uint32_t j = 0; j < columns; j += 16) {
-        v128_t y[4];
-        WF_UNROLL for (int v = 0; v < 4; v++) {
-            uint32_t at = j + 4 * (uint32_t)v;
-            v128_t x = wasm_f32x4_convert_i32x4(wasm_v128_load(b->sums + at));
-            x = wf_madd(x, wasm_v128_load(b->m + at), wasm_v128_load(b->bias + at));
-            if (gelu) {
-                x = bytes ? gelu_for_bytes(x) : wf_gelu(x);
-            }
-            if (tail) {
-                v128_t scale = wasm_v128_load(b->scale + at);
-                x = b->residual != NULL ? wf_madd(x, scale, wasm_v128_load(b->residual + at)) : wasm_f32x4_mul(x, scale);
-            }
-            if (bytes) {
-                v128_t steps = wasm_f32x4_mul(x, wasm_v128_load(b->inverse + at));
-                if (!gelu || tail) { /* GELU is never far below zero */
-                    steps = wasm_f32x4_pmax(wf_f32x4_at(wf_table(lowest_table), 0), steps);
+        v128_t half[2];
+        WF_UNROLL for (uint32_t h = 0; h < 2; h++) {
+            const uint32_t at = j + 8 * h;
+            v128_t x[2];
+            two_vectors(b, at, x, gelu, tail, bytes);
+            WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
+                if (!bytes) {
+                    wasm_v128_store(b->c + at + 4 * v, x[v]);
+                    continue;
                 }
-                y[v] = wasm_i32x4_sub(wasm_f32x4_add(steps, rounding), wf_i32x4_at(wf_table(bits_table), 0));
-            } else {
-                wasm_v128_store(b->c + at, x);
+                x[v] = wasm_f32x4_mul(x[v], wasm_v128_load(b->inverse + at + 4 * v));
+                if (!gelu || tail) { /* GELU is never far below zero */
+                    x[v] = wasm_f32x4_pmax(lowest, x[v]);
+                }
+                x[v] = wasm_i32x4_sub(wasm_f32x4_add(x[v], rounding), bits);
             }
+            half[h] = wasm_i16x8_narrow_i32x4(x[0], x[1]);
         }
         if (bytes) {
-            wasm_v128_store(b->u + j, wf_bytes_of(y[0], y[1], y[2], y[3]));
+            wasm_v128_store(b->u + j, wasm_u8x16_narrow_i16x8(half[0], half[1]));
         }
     }
 }

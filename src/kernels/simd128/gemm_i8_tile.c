@@ -16,23 +16,17 @@ typedef enum lowering { WIDEN_ON_THE_WAY, WIDE, DOT } lowering;
 WF_INLINE v128_t odd_bytes(v128_t v) { return wasm_i16x8_shr(v, 8); }
 WF_INLINE v128_t even_bytes(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
 
-/* rows, panels and how are constants where this is inlined. */
-WF_INLINE void tile(const wf_i8_tile *t, const uint32_t rows, const uint32_t panels, const lowering how) {
+/* One tile of 8·panels columns; rows, panels and how are constants where this is inlined. */
+WF_INLINE void tile(const char *const a[6], const int8_t *const b[4], const int16_t *wide, const int32_t *start, int32_t *out,
+                    size_t ldc, const uint32_t groups, const uint32_t rows, const uint32_t panels, const lowering how) {
     const uint32_t vectors = 2 * panels, step = how == DOT ? 4 : 8; /* bytes of A for 4 k */
-    const char *a[6];
-    const int8_t *b[4];
     v128_t sum[12];
-    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-        a[i] = (const char *)t->a + i * t->lda;
-        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            sum[i * vectors + j] = wasm_v128_load(t->start + 4 * j);
+    WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+        v128_t begin = wasm_v128_load(start + 4 * j);
+        WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+            sum[i * vectors + j] = begin;
         }
     }
-    WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
-        b[p] = t->b + p * t->panel;
-    }
-    const int16_t *wide = t->wide;
-    const uint32_t groups = t->groups;
     for (uint32_t g = 0; g < groups; g++) {
         v128_t w[8], odd[8];
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
@@ -71,15 +65,40 @@ WF_INLINE void tile(const wf_i8_tile *t, const uint32_t rows, const uint32_t pan
     }
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            wasm_v128_store(t->c + i * t->ldc + 4 * j, sum[i * vectors + j]);
+            wasm_v128_store(out + i * ldc + 4 * j, sum[i * vectors + j]);
         }
+    }
+}
+
+WF_INLINE void tiles(const wf_i8_tile *t, const uint32_t rows, const uint32_t panels, const lowering how) {
+    const char *a[6];
+    const int8_t *b[4];
+    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+        a[i] = (const char *)t->a + i * t->lda;
+    }
+    WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+        b[p] = t->b + p * t->panel;
+    }
+    const int16_t *wide = t->wide;
+    const int32_t *start = t->start;
+    int32_t *out = t->c;
+    const uint32_t groups = t->groups;
+    const size_t ldc = t->ldc, panel = t->panel;
+    for (uint32_t left = t->repeat; left > 0; left--) {
+        tile(a, b, wide, start, out, ldc, groups, rows, panels, how);
+        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+            b[p] += panels * panel;
+        }
+        wide = how == WIDE ? wide + panels * wf_i8_wide_count(groups) : wide;
+        start += panels * WF_PANEL;
+        out += panels * WF_PANEL;
     }
 }
 
 /* Functions of their own, so that each gets its own register allocation. */
 #define TILE(how, rows, panels)                                                                             \
     static __attribute__((noinline)) void tile_##how##_##rows##x##panels(const wf_i8_tile *t) {             \
-        tile(t, rows, panels, how);                                                                         \
+        tiles(t, rows, panels, how);                                                                         \
     }
 TILE(WIDEN_ON_THE_WAY, 1, 1) TILE(WIDEN_ON_THE_WAY, 2, 1) TILE(WIDEN_ON_THE_WAY, 3, 1)
 TILE(WIDEN_ON_THE_WAY, 4, 1) TILE(WIDEN_ON_THE_WAY, 5, 1) TILE(WIDEN_ON_THE_WAY, 1, 2)

@@ -11,6 +11,7 @@ typedef struct wf_i8_tile {
     const int32_t *start;         /* [8·panels] */
     int32_t *c; size_t ldc;       /* [rows, 8·panels] */
     uint32_t groups;              /* of 4 k */
+    uint32_t repeat;              /* so many tiles side by side, one after the other */
 } wf_i8_tile;
 
 /* The most rows of a tile: what the registers hold. */
