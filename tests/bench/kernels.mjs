@@ -4,6 +4,7 @@
 // holds on a machine that does other things too.
 //
 //   node kernels.mjs [--only gemm,conv,gemv,rows] [--builds simd,relaxed] [--threads 1] [--rounds 40] [--match WORD] [--out FILE.json]
+//                    [--peer FOLDER]   also row ops of onnxruntime-web, from the models that make_ops.py writes there
 //
 // Builds the modules first (build/web/bench; needs `. ./emsdk_env.sh` and `cmake --preset web` once).
 import {execFileSync, spawnSync} from 'node:child_process';
@@ -191,13 +192,48 @@ function rowOps(engines, match, rounds) {
     }
     table('Row ops', ['op', 'map', ...engines.flatMap((e) => [`${e.build} ns/element`, 'GB/s', 'loops ns', 'share'])], rows);
     const loops = [];
-    for (const [kind, name, limit] of [[2, 'exp', 0.8], [3, 'GELU', 1.2], [4, 'quantize a row', 0.3]]) {
+    for (const [kind, name, limit] of [[2, 'exp', 0.8], [3, 'GELU', 1.2], [4, 'quantize a row', 0.3], [5, 'softmax of 128', NaN]]) {
         const jobs = engines.map((engine) => (engine.exports.bench_reset(), {engine, id: engine.exports.bench_loop(kind, 4096)}));
         measure(jobs, rounds);
-        loops.push([name, limit, ...jobs.map((j) => num(1e9 * j.seconds / 4096, 3))]);
+        loops.push([name, num(limit), ...jobs.map((j) => num(1e9 * j.seconds / 4096, 3))]);
     }
     table('Functions, ns an element, in L1', ['function', 'wanted', ...engines.map((e) => e.build)], loops);
     return [...rows, ...loops];
+}
+
+// op of make_ops.py; op here and its weights, or the loop of bench.c
+const peers = [['layer_norm', 'layer_norm', 2], ['group_norm', 'group_norm', 2], ['pool2d', 'pool2d', 0], ['gelu', 'gelu', 0], ['exp', 'exp', 2], ['residual', 'residual', 0], ['softmax', 'softmax', 5]];
+
+/** Row ops beside onnxruntime-web's on one thread; its models hold ten of each op. */
+async function peer(engines, match, rounds) {
+    const ort = await import('onnxruntime-web'), rows = [], count = 784 * 128;
+    ort.env.wasm.numThreads = 1;
+    ort.env.logLevel = 'error';
+    for (const [name, op, weights] of peers.filter((p) => p[0].includes(match))) {
+        const session = await ort.InferenceSession.create(join(option('peer'), `${name}.onnx`), {executionProviders: ['wasm'], graphOptimizationLevel: 'all'});
+        const shape = ['group_norm', 'pool2d'].includes(name) ? [1, 128, 28, 28] : [784, 128];
+        const input = {t0: new ort.Tensor('float32', Float32Array.from({length: count}, (_, i) => Math.sin(i)), shape)};
+        const jobs = engines.map((engine) => {
+            engine.exports.bench_reset();
+            const id = engine.exports.bench_op(textOf(engine, op), 0, 28, 28, 128, weights);
+            return {engine, id: id < 0 ? engine.exports.bench_loop(weights, count) : id};
+        });
+        for (let i = 0; i < 5; i++) await session.run(input);
+        let best = Infinity;
+        for (let round = 0; round < rounds; round++) {
+            const start = performance.now();
+            await session.run(input);
+            best = Math.min(best, performance.now() - start);
+        }
+        measure(jobs, rounds);
+        const theirs = best * 1e6 / 10 / count;
+        rows.push([name, num(theirs, 2), ...engines.flatMap((engine) => {
+            const ours = 1e9 * jobs.find((j) => j.engine === engine).seconds / count;
+            return [num(ours, 3), num(theirs / ours)];
+        })]);
+    }
+    table('Beside onnxruntime-web, one thread, ns an element of 784 × 128', ['op', 'onnxruntime-web', ...engines.flatMap((e) => [e.build, '×'])], rows);
+    return rows;
 }
 
 async function main() {
@@ -209,8 +245,8 @@ async function main() {
     const engines = [];
     for (const name of option('builds', 'simd,relaxed').split(',')) engines.push(await open(name, threads));
     console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.version}, ${threads} thread(s); the fastest of ${rounds} bursts`);
-    const parts = {gemm, conv, gemv, rows: rowOps}, results = {};
-    for (const part of option('only', Object.keys(parts).join()).split(',')) results[part] = parts[part](engines, match, rounds);
+    const parts = {gemm, conv, gemv, rows: rowOps, ...(option('peer') && {peer})}, results = {};
+    for (const part of option('only', Object.keys(parts).join()).split(',')) results[part] = await parts[part](engines, match, rounds);
     if (option('out')) writeFileSync(option('out'), JSON.stringify(results, null, 1));
 }
 

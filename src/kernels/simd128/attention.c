@@ -12,8 +12,7 @@
 #include <string.h>
 
 #include "kernels/simd128/gemm_f32_tile.h"
-#include "kernels/simd128/rows.h"
-#include "kernels/simd128/vmath.h"
+#include "kernels/simd128/softmax_row.h"
 
 enum { QUERIES = 96, STRIP = WF_TILE_ROWS, PANEL = 8 };
 
@@ -101,29 +100,6 @@ static void pack_head(const geometry *g, const float *k, const float *v, uint32_
     }
 }
 
-/* scores ← exp(scale · (scores − max)), zero from `tokens` on; returns 1 / Σ. */
-static float softmax_row(float *scores, uint32_t tokens, uint32_t padded, float scale) {
-    v128_t factor = wasm_f32x4_splat(scale), largest, sum = wasm_f32x4_splat(0);
-    for (uint32_t j = tokens; j < padded; j++) {
-        scores[j] = scores[0]; /* padding must not win the maximum */
-    }
-    largest = wasm_f32x4_mul(wasm_v128_load(scores), factor);
-    for (uint32_t j = 0; j < padded; j += 4) {
-        v128_t s = wasm_f32x4_mul(wasm_v128_load(scores + j), factor);
-        largest = wasm_f32x4_pmax(largest, s);
-        wasm_v128_store(scores + j, s);
-    }
-    largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 2, 3, 0, 1));
-    largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 1, 0, 3, 2));
-    for (uint32_t j = 0; j < padded; j += 4) {
-        v128_t e = wf_exp(wasm_f32x4_sub(wasm_v128_load(scores + j), largest));
-        e = j + 4 <= tokens ? e : wasm_v128_and(e, wf_lane_mask(tokens > j ? tokens - j : 0));
-        sum = wasm_f32x4_add(sum, e);
-        wasm_v128_store(scores + j, e);
-    }
-    return (float)(1 / wf_sum_lanes(sum));
-}
-
 /* Up to six query rows q [rows, stride] → y [rows, out_stride]. */
 static void attend(const geometry *g, const strips *s, const float *q, uint32_t stride, float *y,
                    uint32_t out_stride, uint32_t rows, float scale) {
@@ -136,7 +112,7 @@ static void attend(const geometry *g, const strips *s, const float *q, uint32_t 
     float inverse[STRIP];
     for (uint32_t r = 0; r < rows; r++) {
         inverse[r] =
-            softmax_row(s->scores + (size_t)r * g->padded_tokens, g->tokens, g->padded_tokens, scale);
+            wf_softmax_row(s->scores + (size_t)r * g->padded_tokens, g->tokens, g->padded_tokens, scale);
     }
     wf_f32_tile m = {
         .a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = g->tokens, .first = true};

@@ -11,7 +11,7 @@
 #include "graph/op_table.h"
 #include "kernels/codec.h"
 #include "kernels/simd128/quantize_row.h"
-#include "kernels/simd128/vmath.h"
+#include "kernels/simd128/softmax_row.h"
 #include "prototype.h"
 
 #define EXPORT(name) __attribute__((export_name(#name), used))
@@ -300,9 +300,26 @@ static void quantize_tile(void *arg, uint32_t tile, uint32_t thread) {
     wf_quantize_row(wf_dot_current(), j->from + begin, (uint32_t)(part_begin(j, tile + 1) - begin), (int16_t *)j->to + begin);
 }
 
-/* kind: 0 read, 1 copy, 2 exp, 3 gelu, 4 quantize a row; `count` floats, a multiple of 64. */
+/* Rows of 128 scores, copied to where the softmax is made, and divided. */
+static void softmax_tile(void *arg, uint32_t tile, uint32_t thread) {
+    (void)thread;
+    const job *j = arg;
+    for (size_t i = part_begin(j, tile); i + 128 <= part_begin(j, tile + 1); i += 128) {
+        float *y = (float *)j->to + i;
+        for (int v = 0; v < 128; v += 4) {
+            wasm_v128_store(y + v, wasm_v128_load(j->from + i + v));
+        }
+        v128_t inverse = wasm_f32x4_splat(wf_softmax_row(y, 128, 128, 1));
+        for (int v = 0; v < 128; v += 4) {
+            wasm_v128_store(y + v, wasm_f32x4_mul(wasm_v128_load(y + v), inverse));
+        }
+    }
+}
+
+/* kind: 0 read, 1 copy, 2 exp, 3 gelu, 4 quantize a row, 5 softmax; `count` floats, a multiple of 64. */
 EXPORT(bench_loop) int32_t bench_loop(uint32_t kind, uint32_t count) {
-    static void (*const tiles[])(void *, uint32_t, uint32_t) = {read_tile, copy_tile, exp_tile, gelu_tile, quantize_tile};
+    static void (*const tiles[])(void *, uint32_t, uint32_t) = {read_tile, copy_tile, exp_tile, gelu_tile, quantize_tile,
+                                                              softmax_tile};
     job *j = add();
     j->count = count;
     j->from = noise(count);
