@@ -175,6 +175,27 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
     case WF_OP_ADD_TABLE:
         s.w[0] = (kc_weight){a->in.h * a->in.w, c, WF_PACK_TABLE};
         break;
+    case WF_OP_AVERAGE:
+        s.in[1] = a->in;
+        break;
+    case WF_OP_PREFIX:
+        s.w[0] = (kc_weight){2, c, WF_PACK_TABLE};
+        break;
+    case WF_OP_POSITION:
+        s.p.grid_h = 4;
+        s.p.grid_w = 3;
+        s.p.map_h = a->in.h;
+        s.p.map_w = a->in.w;
+        s.w[0] = (kc_weight){12, c, WF_PACK_TABLE};
+        break;
+    case WF_OP_HEAD_NORM:
+        s.p.eps = 1e-5f;
+        s.p.heads = 1;
+        s.p.head_dim = c;
+        s.offset = 3;
+        s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};
+        s.w[1] = a->parts & 2 ? vector(c) : (kc_weight){0};
+        break;
     case WF_OP_ATTENTION:
         /* 48 = 2 × 24, 180 = 6 × 30, 33 = 3 × 11, the others one head */
         s.p.heads = c == 48 ? 2 : c == 180 ? 6 : c == 33 ? 3 : 1;
