@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/half.h"
+#include "format/gguf.h"
 #include "format/sniff.h"
 
 enum { PIECE_BYTES = 256 * 1024 };
@@ -26,6 +27,7 @@ wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err) {
     case WF_SNIFFED_SAFETENSORS: return wf_safetensors_open(file, out, err);
     case WF_SNIFFED_ZIP: return wf_torch_zip_open(file, out, err);
     case WF_SNIFFED_TORCH_LEGACY: return wf_torch_legacy_open(file, out, err);
+    case WF_SNIFFED_GGUF: return wf_gguf_source_open(file, out, err);
     default: break;
     }
     if (sentence != NULL) {
@@ -41,6 +43,7 @@ wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err) {
 }
 
 void wf_source_close(wf_source *s) {
+    wf_gguf_reader_free(s->gguf_reader);
     wf_arena_free(&s->arena);
     memset(s, 0, sizeof *s);
 }

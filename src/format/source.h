@@ -1,5 +1,5 @@
 /* One view of every checkpoint container that convert reads: a table of named tensors plus a way to
-   read their bytes. Opened by safetensors.c, torch_zip.c and torch_legacy.c (nothing in a pickle is
+   read their bytes. Opened by safetensors.c, torch_zip.c, torch_legacy.c and source_gguf.c (nothing in a pickle is
    executed). */
 #ifndef WF_FORMAT_SOURCE_H
 #define WF_FORMAT_SOURCE_H
@@ -37,7 +37,7 @@ typedef struct wf_source_tensor {
 
 typedef struct wf_source {
     wf_arena arena;
-    const char *container; /* "safetensors", "torch zip", "torch legacy" */
+    const char *container; /* "safetensors", "torch zip", "torch legacy", "GGUF" */
     wf_file file;
     wf_source_tensor *tensors;
     uint64_t tensor_count;
@@ -45,6 +45,8 @@ typedef struct wf_source {
     /* What was unwrapped and cut off to find the plain names ("model", "without the prefix
        module.", "state_dict, without the prefix _orig_mod."), or NULL. */
     const char *prefix_note;
+    const struct wf_gguf *gguf; /* of a GGUF source: its metadata; else NULL */
+    struct wf_gguf_reader *gguf_reader; /* owns them */
 } wf_source;
 
 /* Recognises the container by its first bytes; the error names what the bytes look like (HTML page,
@@ -54,6 +56,7 @@ void wf_source_close(wf_source *s);
 wf_status wf_safetensors_open(wf_file file, wf_source *out, wf_error *err);
 wf_status wf_torch_zip_open(wf_file file, wf_source *out, wf_error *err);
 wf_status wf_torch_legacy_open(wf_file file, wf_source *out, wf_error *err);
+wf_status wf_gguf_source_open(wf_file file, wf_source *out, wf_error *err);
 
 /* ---- checkpoints in several files, as an index (NAME.safetensors.index.json) lists them ---- */
 typedef struct wf_shards {

@@ -19,6 +19,12 @@ static wf_node node_of(wf_op op, wf_id in0) {
 
 /* Weights live under NAME.weight and NAME.bias. */
 static void take_affine(wf_graph *g, wf_node *n, const char *name, uint32_t c) {
+    size_t scope = strlen(g->prefix);
+    for (uint32_t i = 0; i < g->bare_norm_count; i++) {
+        if (strncmp(g->bare_norms[i], g->prefix, scope) == 0 && strcmp(g->bare_norms[i] + scope, name) == 0) {
+            return;
+        }
+    }
     uint32_t mark = wf_graph_enter(g, "%s", name);
     n->w[0] = wf_graph_vector(g, "weight", c);
     n->w[1] = wf_graph_optional_vector(g, "bias", c);
@@ -94,6 +100,19 @@ wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps) {
     take_affine(g, &n, name, wf_graph_shape(g, x)->c);
     return wf_graph_add(g, name, &n);
 }
+
+static wf_id norm_by(wf_graph *g, wf_id x, const char *name, float eps, wf_norm_by by) {
+    wf_node n = node_of(WF_OP_LAYER_NORM, x);
+    n.p.eps = eps;
+    n.p.norm_by = by;
+    n.p.count = by == WF_BY_CRMS ? wf_graph_shape(g, x)->c : 0; /* one channel is stored as zero */
+    take_affine(g, &n, name, wf_graph_shape(g, x)->c);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_RMS); }
+
+wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_CRMS); }
 
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input) {
     wf_node n = node_of(WF_OP_POOL2D, x);

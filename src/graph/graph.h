@@ -49,6 +49,9 @@ typedef struct wf_graph {
     /* Names that must stay observable (taps); set before building. */
     const char *const *kept_names;
     uint32_t kept_count;
+    /* Norms without weight and bias: a conversion folded them into what reads the norm (wf.norm.bare). */
+    const char *const *bare_norms;
+    uint32_t bare_norm_count;
     char prefix[128]; /* put before the names of nodes and weights while a part is built */
     wf_error error;
 } wf_graph;
@@ -103,6 +106,10 @@ wf_id wf_node_conv2d(wf_graph *g, wf_id x, const char *name, const wf_conv *conv
 wf_id wf_node_linear(wf_graph *g, wf_id x, const char *name, uint32_t out_features, bool bias);
 wf_id wf_node_group_norm(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
+/* Without a mean, for rows whose mean is zero; the second for rows that have lost a channel, which is stored as zero
+   (Pre-RMSNorm and Pre-CRMSNorm, arXiv 2305.14858). */
+wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
 wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */

@@ -131,6 +131,8 @@ wf_status wf_model_plan(wf_model *m, wf_arena *arena, const wf_input_class *in, 
     wf_graph_init(&graph, arena, &m->weights);
     graph.kept_names = kept;
     graph.kept_count = kept_count;
+    graph.bare_norms = m->bare_norms;
+    graph.bare_norm_count = m->bare_norm_count;
     m->arch->build(&graph, m->config, in);
     for (uint32_t i = 0; i < kept_count; i++) {
         if (graph.error.code == WF_OK && wf_graph_find(&graph, kept[i]) == WF_NONE) {
@@ -147,6 +149,26 @@ wf_status wf_model_plan(wf_model *m, wf_arena *arena, const wf_input_class *in, 
 }
 
 /* The first plan registers the weights, and says how much memory the model takes. */
+/* The norms whose scale and shift a conversion has folded away. */
+static wf_status read_bare_norms(wf_model *m, wf_error *err) {
+    const wf_gguf_kv *kv = wf_gguf_find(m->gguf, "wf.norm.bare");
+    if (kv == NULL) {
+        return WF_OK;
+    }
+    if (kv->type != WF_GGUF_ARRAY || kv->element != WF_GGUF_STRING || kv->count > 65536) {
+        return wf_fail(err, WF_E_FORMAT, "wf.norm.bare", -1, "wf.norm.bare of %s is no list of names; convert the checkpoint again",
+                       m->file_name);
+    }
+    m->bare_norms = wf_arena_alloc(&m->arena, ((size_t)kv->count + 1) * sizeof *m->bare_norms);
+    if (m->bare_norms == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "wf.norm.bare", -1, "no memory for the names of norms");
+    }
+    for (uint64_t i = 0; i < kv->count; i++) {
+        m->bare_norms[m->bare_norm_count++] = wf_gguf_item_string(kv, i);
+    }
+    return WF_OK;
+}
+
 static wf_status plan_recommended(wf_model *m, wf_error *err) {
     wf_input_class in = {1, m->input.height, m->input.width};
     wf_plan plan;
@@ -180,6 +202,7 @@ static wf_status header_arrived(wf_model *m, const wf_gguf *gguf, wf_error *err)
     WF_TRY(m->arch->configure(gguf, &m->arena, &m->config, &m->input, err));
     WF_TRY(read_image(m, err));
     WF_TRY(read_taps(m, err));
+    WF_TRY(read_bare_norms(m, err));
     m->labels = wf_gguf_find(gguf, "wf.labels");
     if (m->labels != NULL && (m->labels->type != WF_GGUF_ARRAY || m->labels->element != WF_GGUF_STRING)) {
         m->labels = NULL;

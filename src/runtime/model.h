@@ -34,6 +34,8 @@ struct wf_model {
     wf_pool *pool;
     wf_tap *taps;
     uint32_t tap_count;
+    const char **bare_norms; /* wf.norm.bare */
+    uint32_t bare_norm_count;
     wf_image_params image;
     bool has_image;
     const wf_gguf_kv *labels;

@@ -1,0 +1,123 @@
+/* The recipes of rewrite.h, applied row by row. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "convert/rewrite.h"
+
+/* Elements first … first + count − 1 of the sources, one after the other. */
+static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t first, uint64_t count, double *line, wf_error *err) {
+    const wf_source_tensor *t = r->source;
+    for (uint32_t i = 0; count != 0; t = r->more[i++]) {
+        uint64_t here = first < t->elements ? t->elements - first : 0;
+        here = here < count ? here : count;
+        if (here != 0) {
+            WF_TRY(wf_source_read_f64(m->source, t, first, here, line, err));
+            line += here;
+            count -= here;
+        }
+        first = first > t->elements ? first - t->elements : 0;
+    }
+    return WF_OK;
+}
+
+wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err) {
+    const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
+    const uint64_t *d = r->source->dims;
+    if (r->rewrite != NULL && r->rewrite->made) {
+        memset(line, 0, s.k * sizeof *line);
+        return WF_OK;
+    }
+    if (r->kind == WF_MAP_TABLE_CHW) {
+        for (uint64_t c = 0; c < s.k; c++) {
+            WF_TRY(wf_source_read_f64(m->source, r->source, c * s.rows + i, 1, line + c, err));
+        }
+        return WF_OK;
+    }
+    if (r->kind != WF_MAP_CONV) {
+        return read_stacked(m, r, i * s.k, s.k, line, err);
+    }
+    void *memory;
+    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), r->source->name, err));
+    double *source = memory;
+    wf_status status = wf_source_read_f64(m->source, r->source, i * s.k, s.k, source, err); /* [in, kh, kw] */
+    uint64_t cells = d[2] * d[3];
+    for (uint64_t c = 0; c < d[1]; c++) {
+        for (uint64_t cell = 0; cell < cells; cell++) {
+            line[cell * d[1] + c] = source[c * cells + cell];
+        }
+    }
+    wf_free(memory);
+    return status;
+}
+
+/* b + W · shift, W as in the source. */
+static wf_status add_product(const wf_mapping *m, const wf_map_row *r, double *line, wf_error *err) {
+    const struct wf_rewrite *w = r->rewrite;
+    const wf_map_row *matrix = &m->rows[w->matrix];
+    const wf_map_stored s = wf_map_stored_of(m, matrix, WF_F32);
+    void *memory;
+    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), matrix->source->name, err));
+    double *row = memory;
+    wf_status status = WF_OK;
+    for (uint64_t o = 0; o < s.rows && status == WF_OK; o++) {
+        status = wf_map_read_source(m, matrix, o, row, err);
+        for (uint64_t c = 0; c < s.k; c++) {
+            line[o] += row[c] * w->shift[c % w->channels];
+        }
+    }
+    wf_free(memory);
+    return status;
+}
+
+static void apply_columns(const struct wf_rewrite *w, uint64_t k, double *line) {
+    for (uint64_t c = 0; c < k && w->gain != NULL; c++) {
+        line[c] *= w->gain[c % w->channels];
+    }
+    for (uint64_t cell = 0; cell < k && w->drop_column != WF_NO_CHANNEL; cell += w->channels) {
+        double dropped = line[cell + w->drop_column];
+        for (uint64_t c = cell; c < cell + w->channels; c++) {
+            line[c] -= dropped; /* the dropped column itself becomes zero */
+        }
+    }
+}
+
+static void centre(double *line, uint64_t k) {
+    double sum = 0;
+    for (uint64_t c = 0; c < k; c++) {
+        sum += line[c];
+    }
+    for (uint64_t c = 0; c < k; c++) {
+        line[c] -= sum / (double)k;
+    }
+}
+
+wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err) {
+    const struct wf_rewrite *w = r->rewrite;
+    WF_TRY(wf_map_read_source(m, r, i, line, err));
+    if (w == NULL) {
+        return WF_OK;
+    }
+    const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
+    bool matrix = r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV, vector = r->kind == WF_MAP_VECTOR;
+    if (w->shift != NULL) {
+        WF_TRY(add_product(m, r, line, err));
+    }
+    if (matrix) {
+        apply_columns(w, s.k, line);
+    }
+    for (uint64_t c = 0; c < s.k && w->scale != NULL; c++) {
+        line[c] *= w->scale[vector ? c : i];
+    }
+    for (uint64_t c = 0; c < s.k && w->mean != NULL; c++) {
+        line[c] -= w->mean[c];
+    }
+    if (w->centre) {
+        centre(line, s.k);
+    }
+    if (w->drop_row != WF_NO_CHANNEL && matrix && i == w->drop_row) {
+        memset(line, 0, s.k * sizeof *line);
+    } else if (w->drop_row != WF_NO_CHANNEL && !matrix) {
+        line[w->drop_row] = 0;
+    }
+    return WF_OK;
+}
