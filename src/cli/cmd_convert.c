@@ -22,7 +22,8 @@ typedef struct job {
     uint32_t pictures_wanted;
     wf_names pictures;
     wf_text layers; /* a JSON array's inside */
-    bool force;
+    bool force, fold;
+    int norm;
     double max_loss;
     wf_checkpoint checkpoint;
     char *config_text, *preprocessor_text;
@@ -237,6 +238,8 @@ static wf_status convert(job *j, wf_error *err) {
     o.note = on_note;
     o.progress = on_progress;
     o.cancelled = on_poll;
+    o.norm = (wf_convert_norm)j->norm;
+    o.fold = j->fold;
     o.keep = j->keep;
     o.layer = on_layer;
     WF_TRY(read_config(j, &o, err));
@@ -252,8 +255,8 @@ static void print_text(const job *j) {
     wf_number bytes;
     wf_out_row("written", "%s (%s, %s)", j->out, wf_out_bytes(bytes, r->bytes), j->type);
     wf_out_row("architecture", "%s", r->architecture);
-    wf_out_row("tensors", "%llu of %llu in the source, %llu left out", (unsigned long long)r->written_tensors,
-               (unsigned long long)r->source_tensors, (unsigned long long)r->left_out);
+    wf_out_row("tensors", "%llu written from %llu of %llu in the source, %llu left out", (unsigned long long)r->written_tensors,
+               (unsigned long long)r->used_tensors, (unsigned long long)r->source_tensors, (unsigned long long)r->left_out);
     if (r->pictures != 0) {
         wf_out_row("loss", "%.3g relative to the source on %u pictures (allowed %.1g)", r->loss, r->pictures, r->max_loss);
     } else {
@@ -303,6 +306,9 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
          "int8: pictures that choose the ranges of activations (default: found row by row at run time)"},
         {"pictures", 0, WF_OPT_COUNT, "N", &j.pictures_wanted, 1, 4096, "how many of them (default 64)"},
         {"keep", 0, WF_OPT_TEXT, "NAMES", &j.keep, 0, 0, "matrices that stay f16: parts of names, '*' = any text, commas between"},
+        {"norm", 0, WF_OPT_CHOICE, "keep|rms|crms", &j.norm, 0, 0,
+         "replace layer norms by cheaper ones, without loss (default keep)"},
+        {"fold", 0, WF_OPT_FLAG, NULL, &j.fold, 0, 0, "scales and shifts of norms, and layer scales, go into the weights next to them"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
          "greatest relative error of the output (default by type)"},
         {"force", 'f', WF_OPT_FLAG, NULL, &j.force, 0, 0, "replace the output file if it exists"},
@@ -311,8 +317,8 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
         "convert",
         "SOURCE -o FILE",
         "Turns a PyTorch checkpoint (safetensors, also sharded, .pth/.bin of torch.save, or the\n"
-        "folder of a Hugging Face model; nothing in it is executed) into a GGUF model, runs both\n"
-        "in double precision, and refuses to write when they differ too much.",
+        "folder of a Hugging Face model; nothing in it is executed), or a GGUF model of floats, into\n"
+        "a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
         "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
         1,
         1,

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "convert/mapping.h"
+#include "convert/rewrite.h"
 
 static const struct {
     const char *name;
@@ -33,7 +34,7 @@ static double default_max_loss(wf_dtype type) {
     return 0;
 }
 
-static const wf_map_function maps[] = {wf_map_poolformer, wf_map_vit};
+static const wf_map_function maps[] = {wf_map_gguf, wf_map_poolformer, wf_map_vit};
 
 static wf_status recognise(wf_mapping *m) {
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
@@ -78,6 +79,10 @@ static void report_notes(const wf_mapping *m, const wf_convert_options *o) {
         snprintf(line, sizeof line, "ignored: %s", m->ignored.items[i]);
         o->note(o->user, line);
     }
+    for (uint32_t i = 0; i < m->notes.count; i++) {
+        snprintf(line, sizeof line, "note: %s", m->notes.items[i]);
+        o->note(o->user, line);
+    }
     for (uint32_t i = 0; i < m->left_out.count; i++) {
         snprintf(line, sizeof line, "left out: %s", m->left_out.items[i]);
         o->note(o->user, line);
@@ -106,23 +111,35 @@ static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, c
 
 static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sink out, wf_golden *golden,
                          wf_convert_report *report, wf_error *err) {
+    if (m->source->gguf != NULL && o->norm == WF_CONVERT_NORM_KEEP && !o->fold && o->type == WF_F32) {
+        return wf_fail(err, WF_E_ARGUMENT, "convert", -1, "this is a GGUF file, which needs no conversion: run it as it is, or say what to "
+                       "change (--type, --norm, --fold)");
+    }
     WF_TRY(wf_map_read_config(m, o));
     m->used = wf_arena_alloc(m->arena, (size_t)m->source->tensor_count + 1);
     if (m->used == NULL) {
         return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory for the map of the checkpoint");
     }
     WF_TRY(recognise(m));
-    wf_map_labels(m);
+    if (m->source->gguf == NULL) {
+        wf_map_labels(m);
+    }
     wf_map_name_ignored(m);
     account(m);
     WF_TRY(m->status);
-    report_notes(m, o);
+    report->used_tensors = m->source->tensor_count - m->left_out.count;
     m->keep = o->keep;
     WF_TRY(wf_map_check_keep(m, err));
     const wf_image_params *p = &m->image;
     uint32_t size = m->golden_size;
     *golden = (wf_golden){1, 1, 3, size != 0 ? size : p->height, size != 0 ? size : p->width, NULL, NULL, 0, 0, 0};
     golden->c = m->channels;
+    if (o->norm != WF_CONVERT_NORM_KEEP || o->fold) {
+        WF_TRY(wf_prove_source(m, o, golden, err));
+        WF_TRY(wf_rewrite(m, o, err));
+        WF_TRY(wf_prove_rewrite(m, o, golden, err));
+    }
+    report_notes(m, o);
     bool pictures = o->type == WF_I8 && o->picture_count > 0;
     if (pictures) {
         WF_TRY(wf_calibrate(m, o, err));

@@ -14,6 +14,9 @@
 #include "format/source.h"
 #include "media/image.h"
 
+/* How layer norms are replaced (rewrite.h). */
+typedef enum wf_convert_norm { WF_CONVERT_NORM_KEEP, WF_CONVERT_NORM_RMS, WF_CONVERT_NORM_CRMS } wf_convert_norm;
+
 typedef struct wf_convert_options {
     wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0, WF_Q4_0, WF_I8; vectors and layer scales stay F32 */
     const char *keep;         /* comma list of patterns ('*' = any text, found anywhere in the stored or the source name): matrices that
@@ -22,6 +25,8 @@ typedef struct wf_convert_options {
        picture `index` as the model's input [3, height, width] of `image`. One in four is kept back to measure the loss. */
     uint32_t picture_count;
     wf_status (*picture)(void *user, uint32_t index, const wf_image_params *image, float *dst, wf_error *err);
+    wf_convert_norm norm;
+    bool fold;                /* scales and shifts of norms, and layer scales, go into the products next to them */
     const char *source_name;  /* file name, for provenance and errors */
     const char *config;       /* JSON text or NULL */
     size_t config_bytes;
@@ -39,7 +44,7 @@ typedef struct wf_convert_options {
 
 typedef struct wf_convert_report {
     char architecture[64];
-    uint64_t source_tensors, written_tensors, left_out;
+    uint64_t source_tensors, used_tensors, written_tensors, left_out;
     uint64_t bytes;   /* of the file */
     double loss;      /* relative L2, written file against source, on noise; with pictures on those that were kept back */
     uint32_t pictures; /* that the loss was measured on; 0 = noise */

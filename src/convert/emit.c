@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "convert/chunks.h"
 #include "convert/mapping.h"
+#include "convert/rewrite.h"
 
 wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted) {
     const uint64_t *d = r->source->dims;
@@ -13,9 +14,14 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
     for (uint32_t i = 0; i < WF_MAP_STACK - 1 && r->more[i] != NULL; i++) {
         elements += r->more[i]->elements;
     }
-    wf_map_stored s = {WF_F32, 1, elements, 0};
+    wf_map_stored s = {wanted == WF_F64 ? WF_F64 : WF_F32, 1, elements, 0};
+    if (r->rewrite != NULL && r->rewrite->made) { /* a bias for a matrix that had none */
+        s.k = elements / (r->source->elements / d[0]);
+        s.stored_k = s.k;
+        return s;
+    }
     if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
-        bool quantized = wanted != WF_F32 && wanted != WF_F16;
+        bool quantized = wanted != WF_F32 && wanted != WF_F16 && wanted != WF_F64;
         s.type = quantized && wf_map_is_kept(m, r) ? WF_F16 : wanted;
         s.k = r->source->elements / d[0];
         s.rows = elements / s.k;
@@ -31,42 +37,33 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
     return s;
 }
 
-/* Elements first … first + count − 1 of the sources, one after the other. */
-static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t first, uint64_t count, float *line, wf_error *err) {
-    const wf_source_tensor *t = r->source;
-    for (uint32_t i = 0; count != 0; t = r->more[i++]) {
-        uint64_t here = first < t->elements ? t->elements - first : 0;
-        here = here < count ? here : count;
-        if (here != 0) {
-            WF_TRY(wf_source_read_f32(m->source, t, first, here, line, err));
-            line += here;
-            count -= here;
-        }
-        first = first > t->elements ? first - t->elements : 0;
+wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err) {
+    const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
+    (void)source;
+    void *memory;
+    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), r->source->name, err));
+    double *exact = memory;
+    wf_status status = wf_map_read_rewritten(m, r, i, exact, err);
+    for (uint64_t c = 0; c < s.k; c++) {
+        line[c] = (float)exact[c];
     }
-    return WF_OK;
+    wf_free(memory);
+    return status;
 }
 
-wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err) {
-    const wf_map_stored geometry = wf_map_stored_of(m, r, WF_F32), *s = &geometry;
-    const uint64_t *d = r->source->dims;
-    if (r->kind == WF_MAP_TABLE_CHW) {
-        for (uint64_t c = 0; c < s->k; c++) {
-            WF_TRY(wf_source_read_f32(m->source, r->source, c * s->rows + i, 1, line + c, err));
-        }
-        return WF_OK;
-    }
-    if (r->kind != WF_MAP_CONV) {
-        return read_stacked(m, r, i * s->k, s->k, line, err);
-    }
-    WF_TRY(wf_source_read_f32(m->source, r->source, i * s->k, s->k, source, err)); /* [in, kh, kw] */
-    uint64_t cells = d[2] * d[3];
-    for (uint64_t c = 0; c < d[1]; c++) {
-        for (uint64_t cell = 0; cell < cells; cell++) {
-            line[cell * d[1] + c] = source[c * cells + cell];
+/* Doubles as they are computed: for proofs only, never in a file that is kept. */
+static wf_status write_exact(const wf_mapping *m, const wf_map_row *r, const wf_map_stored *s, wf_gguf_writer *w, wf_error *err) {
+    void *memory;
+    WF_TRY(wf_alloc_array(&memory, s->k, sizeof(double), r->source->name, err));
+    wf_status status = WF_OK;
+    for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
+        status = wf_map_read_rewritten(m, r, i, memory, err);
+        if (status == WF_OK) {
+            status = wf_gguf_write_data(w, memory, s->k * sizeof(double), err);
         }
     }
-    return WF_OK;
+    wf_free(memory);
+    return status;
 }
 
 static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type, wf_gguf_writer *w, wf_error *err) {
@@ -75,6 +72,9 @@ static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type
     void *memory;
     if (s.type == WF_I8) {
         return wf_int8_write(m, index, w, err);
+    }
+    if (s.type == WF_F64) {
+        return write_exact(m, r, &s, w, err);
     }
     uint64_t row_bytes = wf_dtype_row_bytes(s.type, s.stored_k);
     WF_TRY(wf_alloc_array(&memory, 2 * s.stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
@@ -200,8 +200,8 @@ static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, 
     }
     WF_TRY(wf_gguf_add_string(w, "general.architecture", m->architecture, err));
     WF_TRY(wf_gguf_add_string(w, "general.type", "model", err));
-    WF_TRY(wf_gguf_add_string(w, "general.name", own_text(m, "name", o->source_name), err));
-    WF_TRY(wf_gguf_add_string(w, "general.license", own_text(m, "license", "not stated by the source"), err));
+    WF_TRY(wf_gguf_add_string(w, "general.name", own_text(m, "name", m->name != NULL ? m->name : o->source_name), err));
+    WF_TRY(wf_gguf_add_string(w, "general.license", own_text(m, "license", m->license != NULL ? m->license : "not stated by the source"), err));
     WF_TRY(wf_gguf_add_u32(w, "general.file_type", file_type, err));
     WF_TRY(wf_gguf_add_u32(w, "general.quantization_version", 2, err));
     WF_TRY(wf_gguf_add_string(w, "wf.type", type == WF_I8 ? "int8" : lower, err));
@@ -217,6 +217,8 @@ static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, 
     WF_TRY(add_list(w, "wf.taps", &m->taps, err));
     WF_TRY(add_list(w, "wf.assumptions", &m->assumptions, err));
     WF_TRY(add_list(w, "wf.left_out", &m->left_out, err));
+    WF_TRY(add_list(w, "wf.norm.bare", &m->change.bare_norms, err));
+    WF_TRY(add_list(w, "wf.notes", &m->notes, err));
     return golden != NULL ? add_golden(golden, w, err) : WF_OK;
 }
 

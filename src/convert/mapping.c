@@ -67,6 +67,13 @@ void wf_map_assume(wf_mapping *m, const char *format, ...) {
     va_end(args);
 }
 
+void wf_map_note(wf_mapping *m, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    wf_map_list_add(m, &m->notes, vformat(m, format, args));
+    va_end(args);
+}
+
 const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
     return wf_source_find(m->source, source_name);
 }
@@ -122,12 +129,12 @@ static bool add_row(wf_mapping *m, const wf_map_row *row) {
 
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
     const wf_source_tensor *t = expect(m, source_name, kind, optional);
-    wf_map_row row = {t, {NULL}, name, kind};
+    wf_map_row row = {t, {NULL}, name, kind, NULL};
     return t != NULL && add_row(m, &row);
 }
 
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind) {
-    wf_map_row row = {NULL, {NULL}, name, kind};
+    wf_map_row row = {NULL, {NULL}, name, kind, NULL};
     for (uint32_t i = 0; i < count; i++) {
         const wf_source_tensor *t = expect(m, source_names[i], kind, false);
         if (t == NULL) {

@@ -25,6 +25,7 @@ typedef struct wf_map_row {
     const wf_source_tensor *source, *more[WF_MAP_STACK - 1]; /* more: NULL where there are fewer */
     const char *name;
     wf_map_kind kind;
+    const struct wf_rewrite *rewrite; /* what happens to it on the way (rewrite.h), or NULL */
 } wf_map_row;
 
 /* The stored geometry of a row of the map: `rows` of k elements, padded to stored_k. */
@@ -56,6 +57,14 @@ typedef struct wf_map_config {
     const wf_json *preprocessor;
 } wf_map_config;
 
+/* What a rewrite of norms changes in the architecture's metadata. */
+typedef struct wf_map_change {
+    const char *norm;         /* "rms_norm" or "crms_norm" in place of layer norms; NULL: as they are */
+    bool scales_folded;       /* no layer scales are left */
+    bool biases_made;         /* products that had no bias have one */
+    wf_map_list bare_norms;   /* nodes of norms without scale and shift: wf.norm.bare */
+} wf_map_change;
+
 typedef struct wf_mapping {
     wf_arena *arena;
     const wf_source *source;
@@ -65,9 +74,11 @@ typedef struct wf_mapping {
     uint32_t row_count, row_capacity;
     wf_map_list taps;         /* "source|node|order" */
     wf_map_list assumptions, left_out, labels;
+    wf_map_change change;
+    wf_map_list notes;        /* what a rewrite left as it was, and why */
     wf_map_list ignored;      /* what the config says and nobody read, as sentences */
     const char *architecture, *family; /* general.architecture; "sail-sg/poolformer", "timm", "transformers" */
-    const char *name;
+    const char *name, *license; /* NULL: the config's, or none */
     uint32_t classes;         /* 0: no classifier */
     wf_image_params image;
     bool grid_bound;          /* runs at its own picture size only */
@@ -85,6 +96,7 @@ typedef struct wf_mapping {
 typedef wf_status (*wf_map_function)(wf_mapping *m, bool *known);
 wf_status wf_map_poolformer(wf_mapping *m, bool *known);
 wf_status wf_map_vit(wf_mapping *m, bool *known);
+wf_status wf_map_gguf(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
 const char *wf_map_format(wf_mapping *m, const char *format, ...)
@@ -100,6 +112,12 @@ void wf_map_fail(wf_mapping *m, wf_status code, const char *where, const char *f
 void wf_map_list_add(wf_mapping *m, wf_map_list *list, const char *text);
 /* Reports and records an assumption. */
 void wf_map_assume(wf_mapping *m, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+/* Reports what a rewrite did not do. */
+void wf_map_note(wf_mapping *m, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif
@@ -138,7 +156,7 @@ wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype typ
                   uint64_t *bytes, wf_error *err);
 
 wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted);
-/* Source row `i` of a matrix → stored order. source and line have k elements. */
+/* Row `i` → stored order, with the recipe of its rewrite; a vector is one row. source and line have k elements. */
 wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err);
 
 /* int8.c: I8 matrices and the small tensors that belong to them. */
@@ -168,7 +186,10 @@ wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[
 /* The same for each matrix of a quantized type, through o->layer. */
 wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_error *err);
 
-/* prove.c: runs the file that wf_emit would write. */
+/* prove.c: runs the file that wf_emit would write. wf_prove_source fills golden->source and may be called before the map is
+   rewritten; wf_prove_rewrite compares the rewritten map with it, in double throughout (1e-9 relative). */
+wf_status wf_prove_source(const wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_error *err);
+wf_status wf_prove_rewrite(const wf_mapping *m, const wf_convert_options *o, const wf_golden *golden, wf_error *err);
 wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_error *err);
 
 #endif

@@ -66,10 +66,28 @@ static wf_status run_emitted(const wf_mapping *m, const wf_convert_options *o, w
     return status;
 }
 
+wf_status wf_prove_source(const wf_mapping *m, const wf_convert_options *o, wf_golden *g, wf_error *err) {
+    return run_emitted(m, o, WF_F64, WF_BACKEND_F64, false, g, &g->source, &g->count, err);
+}
+
+wf_status wf_prove_rewrite(const wf_mapping *m, const wf_convert_options *o, const wf_golden *g, wf_error *err) {
+    static const double limit = 1e-9; /* double's own error is 1e-15 to 1e-13; any real mistake is far above */
+    double *rewritten = NULL;
+    uint64_t count;
+    WF_TRY(run_emitted(m, o, WF_F64, WF_BACKEND_F64, false, g, &rewritten, &count, err));
+    double error = count == g->count ? wf_relative_l2(rewritten, g->source, count) : 1;
+    wf_free(rewritten);
+    return error <= limit ? WF_OK
+                          : wf_fail(err, WF_E_LOSS, "convert", -1, "the rewrite of norms changes the output by %.3g (relative, in double), more "
+                                    "than %.0e: nothing was written; convert with --norm keep, and tell us of this checkpoint", error, limit);
+}
+
 wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *g, wf_error *err) {
     uint64_t count;
     double *int8 = NULL;
-    WF_TRY(run_emitted(m, o, WF_F32, WF_BACKEND_F64, false, g, &g->source, &g->count, err));
+    if (g->source == NULL) {
+        WF_TRY(wf_prove_source(m, o, g, err));
+    }
     WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SCALAR, false, g, &g->self, &count, err));
     g->loss = wf_relative_l2(g->self, g->source, g->count);
     if (o->type == WF_Q8_0 || o->type == WF_I8) {

@@ -9,7 +9,7 @@
 enum { WF_NO_CHANNEL = 0xffffffffu };
 struct wf_rewrite {
     const double *shift;      /* [channels] a bias b of the matrix W in row `matrix`: b + W · shift (a norm's β) */
-    uint32_t matrix;          /* index of that row */
+    const wf_map_row *matrix; /* that row, without its own recipe */
     const double *gain;       /* [channels] a matrix: W · diag(gain), for each cell of a convolution (a norm's γ) */
     uint32_t channels;        /* of the norm */
     uint32_t drop_column;     /* a matrix: every column minus this one, which becomes zero, for each cell */

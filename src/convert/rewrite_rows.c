@@ -53,7 +53,7 @@ wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t 
 /* b + W · shift, W as in the source. */
 static wf_status add_product(const wf_mapping *m, const wf_map_row *r, double *line, wf_error *err) {
     const struct wf_rewrite *w = r->rewrite;
-    const wf_map_row *matrix = &m->rows[w->matrix];
+    const wf_map_row *matrix = w->matrix;
     const wf_map_stored s = wf_map_stored_of(m, matrix, WF_F32);
     void *memory;
     WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), matrix->source->name, err));

@@ -85,7 +85,8 @@ typedef struct wf_op_params {
     uint32_t heads, head_dim;      /* attention, head_norm */
     float scale;                   /* attention: on the scores */
     uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
-                                      head_norm: first head; position: rows in front of the grid */
+                                      head_norm: first head; position: rows in front of the grid;
+                                      layer_norm by CRMS: count = elements of the row before one was left out, 0 = c + 1 */
     uint32_t grid_h, grid_w;       /* position: of the table */
     uint32_t map_h, map_w;         /* position: of the picture's map */
     uint32_t resample;             /* position: wf_position_resample */

@@ -588,8 +588,8 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     WF_TRY(add_conv(m, w, "downsample", d->downsample, err));
     WF_TRY(wf_gguf_add_f32(w, key_of(name, m, "norm_epsilon", ""), d->norm_eps, err));
     WF_TRY(wf_gguf_add_f32(w, key_of(name, m, "head.norm_epsilon", ""), d->head_eps, err));
-    WF_TRY(wf_gguf_add_bool(w, key_of(name, m, "layer_scale", ""), d->layer_scale, err));
-    WF_TRY(wf_gguf_add_bool(w, key_of(name, m, "attention.qkv_bias", ""), d->qkv_bias, err));
+    WF_TRY(wf_gguf_add_bool(w, key_of(name, m, "layer_scale", ""), d->layer_scale && !m->change.scales_folded, err));
+    WF_TRY(wf_gguf_add_bool(w, key_of(name, m, "attention.qkv_bias", ""), d->qkv_bias || m->change.biases_made, err));
     WF_TRY(add_u32(m, w, "attention.head_dim", "", d->head_dim, err));
     WF_TRY(add_u32(m, w, "pool_size", "", d->pool_size, err));
     WF_TRY(add_u32(m, w, "class_count", "", m->classes, err));

@@ -366,8 +366,8 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                    {"vit.input.channels", m->channels},     {"vit.input.height", m->image.height}, {"vit.input.width", m->image.width}};
     const struct {
         const char *key, *text;
-    } texts[] = {{"vit.norm", "layer_norm"},
-                 {"vit.head.norm", "layer_norm"},
+    } texts[] = {{"vit.norm", m->change.norm != NULL ? m->change.norm : "layer_norm"},
+                 {"vit.head.norm", m->change.norm != NULL ? m->change.norm : "layer_norm"},
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
                  {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
@@ -381,9 +381,9 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     WF_TRY(wf_gguf_add_f32(w, "vit.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.head.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.attention.qk_norm_epsilon", d->eps, err));
-    WF_TRY(wf_gguf_add_bool(w, "vit.attention.qkv_bias", d->qkv_bias, err));
+    WF_TRY(wf_gguf_add_bool(w, "vit.attention.qkv_bias", d->qkv_bias || m->change.biases_made, err));
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qk_norm", d->qk_norm, err));
-    return wf_gguf_add_bool(w, "vit.layer_scale", d->layer_scale, err);
+    return wf_gguf_add_bool(w, "vit.layer_scale", d->layer_scale && !m->change.scales_folded, err);
 }
 
 /* What a picture is assumed to want when no file says it. */

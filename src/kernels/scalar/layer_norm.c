@@ -45,7 +45,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         }
         if (call->p->norm_by == WF_BY_CRMS) {
             squares += sum * sum;
-            count += 1;
+            count = call->p->count != 0 ? call->p->count : c + 1;
         }
         double inverse = 1 / wf_real_sqrt(squares / count + wf_real_eps(call->p->eps));
         for (uint32_t i = 0; i < c; i++) {

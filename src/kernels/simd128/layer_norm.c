@@ -108,7 +108,7 @@ static normaliser measure_rows(const float *const x[4], uint32_t c, const wf_op_
     if (p->norm_by == WF_BY_CRMS) {
         moments(x, c, m, false, true, &sum, &squares);
         squares = wasm_f32x4_add(squares, wasm_f32x4_mul(sum, sum));
-        n.inverse = inverse_root(wasm_f32x4_div(squares, wasm_f32x4_splat((float)c + 1)), p->eps);
+        n.inverse = inverse_root(wasm_f32x4_div(squares, wasm_f32x4_splat((float)(p->count != 0 ? p->count : c + 1))), p->eps);
         return n;
     }
     const v128_t count = wasm_f32x4_splat((float)c), sample = sample_means(x, c);

@@ -7,12 +7,15 @@ import { builtin, inNode } from "../node.ts";
 import { isAddress } from "../source.ts";
 import type { CheckpointSource, ConvertOptions, ConvertReport } from "../types.ts";
 import { gather } from "./gather.ts";
-import type { ConvertJob, FromTools } from "./protocol.ts";
+import { NORMS, type ConvertJob, type FromTools } from "./protocol.ts";
 import { Converted } from "./result.ts";
 import { openScratch, type Scratch } from "./scratch.ts";
 
-function checkOptions({ type = "f32", maxLoss, signal }: ConvertOptions): void {
+function checkOptions({ type = "f32", maxLoss, norm = "keep", signal }: ConvertOptions): void {
   checkSignal(signal);
+  if (!NORMS.includes(norm)) {
+    throw fail("ARGUMENT", "norm", `norm must be one of ${NORMS.join(", ")}`);
+  }
   if (typeof type !== "string") {
     throw fail("ARGUMENT", "type", 'type must be "f32", "f16", "q8_0", "q4_0" or "int8"');
   }
@@ -93,6 +96,7 @@ async function converted(
   scratch: Scratch,
 ): Promise<Converted> {
   const { signal, type: weights = "f32", maxLoss = -1, keep: kept = [] } = options;
+  const { norm = "keep", fold = false } = options;
   const keep = typeof kept === "string" ? kept : kept.join(",");
   const url = toolsUrl(options, places);
   const modules = options.worker === undefined ? places?.modules : undefined;
@@ -104,7 +108,8 @@ async function converted(
   try {
     const { out } = scratch;
     const place = { toolsUrl: url, ...(modules !== undefined && { modules }) };
-    const job: ConvertJob = { type: "convert", ...place, weights, keep, maxLoss, out, ...gathered };
+    const rewrite = { norm, fold };
+    const job: ConvertJob = { type: "convert", ...place, weights, keep, maxLoss, ...rewrite, out, ...gathered };
     const { report, blob } = await answer(connection, job, options);
     options.onProgress?.({ phase: "ready", fraction: 1 });
     return new Converted(

@@ -18,6 +18,10 @@ export type WireOut =
   | { kind: "file"; path: string }
   | { kind: "memory" };
 
+/** In the converter's own order. */
+export const NORMS = ["keep", "rms", "crms"] as const;
+export type Norm = (typeof NORMS)[number];
+
 export interface ConvertJob {
   type: "convert";
   /** The tools' worker file; wasmformer-tools.wasm lies beside it unless `modules` says where. */
@@ -32,6 +36,8 @@ export interface ConvertJob {
   keep: string;
   /** Negative: the default of the type. */
   maxLoss: number;
+  norm: Norm;
+  fold: boolean;
   out: WireOut;
 }
 

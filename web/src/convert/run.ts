@@ -7,7 +7,7 @@ import type { ConvertReport } from "../types.ts";
 import { openInput, type Input } from "./input.ts";
 import { noRoom, openOutput, type Output } from "./output.ts";
 import { Meter } from "./meter.ts";
-import type { ConvertJob, FromTools, WireText } from "./protocol.ts";
+import { NORMS, type ConvertJob, type FromTools, type WireText } from "./protocol.ts";
 
 const MOST_PAGES = 65536; // 4 GiB
 
@@ -22,6 +22,8 @@ interface ToolsExports extends Exports {
     preprocessorBytes: number,
     keep: number,
     maxLoss: number,
+    norm: number,
+    fold: number,
   ): number;
   wf_convert_report(): number;
 }
@@ -149,6 +151,8 @@ class Conversion {
       preprocessor.bytes,
       keep.at,
       job.maxLoss,
+      NORMS.indexOf(job.norm),
+      job.fold ? 1 : 0,
     );
     if (this.fault !== undefined) {
       throw this.fault;

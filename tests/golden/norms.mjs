@@ -1,0 +1,107 @@
+// Lossless rewrites of norms: layer norms become RMS or CRMS norms, or lose their scale and shift to the weights behind them, and the
+// model stays the same function. Each official ViT golden in each form, on each build, against the official float64 output by the
+// same bound as the unchanged model; convert itself has compared both in double (1e-9) before it wrote. Then what must be refused.
+import {readFileSync} from 'node:fs';
+import {attempt, check, data, existsSync, finish, join, must, native, readTensors, relativeL2, wasi} from './lib.mjs';
+import {checkOutputs, close, folder, run} from './harness.mjs';
+
+const goldens = [
+    'vit_tinycfg',
+    'deit_distilled_tinycfg',
+    'hf_vit_tinycfg',
+    'vit_reg_timm1',
+    'vit_avg_ls_qknorm_timm1',
+    'vit_noqkvbias_tinycfg',
+];
+const forms = {
+    rms: ['--norm', 'rms'],
+    'rms folded': ['--norm', 'rms', '--fold'],
+    crms: ['--norm', 'crms'],
+    folded: ['--fold'],
+};
+const config = (name) => join(data, existsSync(join(data, `${name}.config.json`)) ? `${name}.config.json` : `${name}.json`);
+const source = (name) => join(data, `${name}.safetensors`);
+
+function convert(from, to, ...options) {
+    const path = join(folder, to);
+    must(native(['convert', from, '-o', path, '--force', ...options]), `convert ${to}`);
+    return path;
+}
+
+/** What the unchanged file's taps show, where the rewritten one still has them. */
+function checkTaps(label, got, io) {
+    let count = 0;
+    for (const [key, tensor] of got) {
+        if (!key.startsWith('act/') || !io.has(key)) continue;
+        const error = relativeL2(tensor.data, io.get(key).data);
+        if (!(error <= 1e-5)) check(`${label} ${key}`, false, `relative L2 ${error}`);
+        count++;
+    }
+    return count;
+}
+
+for (const name of goldens) {
+    await attempt(`${name} rewritten`, () => {
+        const golden = {
+            io: readTensors(join(data, `${name}.io.safetensors`)),
+            json: JSON.parse(readFileSync(join(data, `${name}.json`))),
+        };
+        const io = join(data, `${name}.io.safetensors`);
+        const limit = (key) => Math.max(5e-6, 5 * golden.json.fp32_vs_fp64[key].rel_l2);
+        for (const [form, options] of Object.entries(forms)) {
+            const model = convert(source(name), 'norm.gguf', '--config', config(name), ...options);
+            for (const build of ['scalar', 'simd', 'threads', 'wasi', 'f64']) {
+                checkOutputs(`${name} ${form} ${build}`, run(build, model, io), golden, limit);
+            }
+            close(`${name} ${form} relaxed near baseline`, run('relaxed', model, io), run('wasi', model, io), 1e-5);
+            checkTaps(`${name} ${form}`, run('simd', model, io, '--taps', 'all'), golden.io);
+            must(native(['verify', model]), 'verify');
+            const info = must(native(['inspect', model]), 'inspect').out;
+            const kind = form.startsWith('rms') ? 'rms_norm' : form === 'crms' ? 'crms_norm' : 'layer_norm';
+            check(`${name} ${form} says ${kind}`, info.includes(kind), info.slice(0, 300));
+        }
+        // by way of a GGUF file: the same weights
+        const plain = convert(source(name), 'plain.gguf', '--config', config(name));
+        const twice = convert(plain, 'twice.gguf', '--norm', 'crms');
+        const once = convert(source(name), 'once.gguf', '--config', config(name), '--norm', 'crms');
+        const [a, b] = [run('simd', twice, io), run('simd', once, io)];
+        close(`${name} GGUF to GGUF = from the checkpoint`, a, b, 0);
+    });
+}
+
+await attempt('GGUF to GGUF in other types', () => {
+    const plain = convert(source('vit_tinycfg'), 'plain.gguf', '--config', config('vit_tinycfg'));
+    const io = join(data, 'vit_tinycfg.io.safetensors');
+    const small = convert(plain, 'small.gguf', '--type', 'q8_0');
+    const direct = convert(source('vit_tinycfg'), 'direct.gguf', '--type', 'q8_0', '--config', config('vit_tinycfg'));
+    close('q8_0 by way of f32 = directly', run('simd', small, io), run('simd', direct, io), 0);
+    const again = native(['convert', small, '-o', join(folder, 'x.gguf'), '--norm', 'rms', '--force']);
+    check('quantized weights are not rewritten', again.code !== 0 && /is stored as Q8_0 already/.test(again.err), again.err);
+    const byWasm = wasi(['convert', plain, '-o', join(folder, 'w.gguf'), '--norm', 'crms', '--force']);
+    check('wasm rewrites too', byWasm.code === 0, byWasm.err);
+    const twice = native(['convert', join(folder, 'w.gguf'), '-o', join(folder, 'x.gguf'), '--norm', 'rms', '--force']);
+    check('an RMS model is left alone', twice.code !== 0 && /there is nothing for --norm rms to do/.test(twice.err), twice.err);
+});
+
+await attempt('refusals', () => {
+    const refused = {
+        poolformer_tiny: /"stage\.0\.blk\.0\.norm1" \(group_norm\) takes its statistics over more than one row/,
+        metaformer_tiny_ppaa: /"stage\.0\.blk\.0\.mixer" \(pool2d\) adds to the residual stream and is no product/,
+        metaformer_tiny_id: /\(group_norm\) takes its statistics over more than one row/,
+    };
+    for (const [name, sentence] of Object.entries(refused)) {
+        const r = native(['convert', source(name), '-o', join(folder, 'x.gguf'), '--config', config(name), '--norm', 'rms', '--force']);
+        check(`${name} --norm rms is refused by name`, r.code !== 0 && sentence.test(r.err), r.err);
+    }
+});
+
+await attempt('PoolFormer folded as far as it goes', () => {
+    const golden = {
+        io: readTensors(join(data, 'poolformer_tiny.io.safetensors')),
+        json: JSON.parse(readFileSync(join(data, 'poolformer_tiny.json'))),
+    };
+    const model = convert(source('poolformer_tiny'), 'fold.gguf', '--config', config('poolformer_tiny'), '--fold');
+    checkOutputs('poolformer_tiny folded', run('simd', model, join(data, 'poolformer_tiny.io.safetensors')), golden, 5e-6);
+});
+
+finish();
