@@ -43,16 +43,17 @@ static wf_status list_tensors(wf_source *s, wf_error *err) {
     for (uint64_t i = 0; i < g->tensor_count; i++) {
         const wf_gguf_tensor *from = &g->tensors[i];
         wf_source_tensor *t = &s->tensors[s->tensor_count++];
-        if (wf_dtype_get(from->type)->block != 1) {
-            return wf_fail(err, WF_E_UNSUPPORTED, from->name.text, -1,
-                           "tensor \"%s\" is stored as %s already: rewriting quantized weights would lose twice; start from the F32 or F16 "
-                           "file, or from the checkpoint", from->name.text, wf_dtype_get(from->type)->name);
-        }
         t->name = from->name.text;
         t->type = from->type;
         t->n_dims = from->n_dims;
+        if (wf_dtype_get(from->type)->block != 1) { /* listed as its bytes; whoever wants its numbers looks at the header's type */
+            t->type = WF_I8;
+            t->n_dims = 1;
+            t->dims[0] = from->bytes;
+            t->strides[0] = 1;
+        }
         int64_t stride = 1;
-        for (uint32_t d = 0; d < from->n_dims; d++) { /* GGUF lists the fastest axis first */
+        for (uint32_t d = 0; d < from->n_dims && t->type == from->type; d++) { /* GGUF lists the fastest axis first */
             t->dims[from->n_dims - 1 - d] = from->dims[d];
             t->strides[from->n_dims - 1 - d] = stride;
             stride *= (int64_t)from->dims[d];

@@ -106,8 +106,11 @@ wf_status wf_map_gguf(wf_mapping *m, bool *known) {
     m->channels = input.channels;
     for (uint64_t i = 0; i < g->tensor_count; i++) {
         const wf_source_tensor *t = wf_map_find(m, g->tensors[g->by_offset[i]].name.text);
-        if (t == NULL) {
-            return wf_fail(m->err, WF_E_MISSING, g->tensors[g->by_offset[i]].name.text, -1, "the file's tensors cannot be listed");
+        const wf_dtype_info *type = wf_dtype_get(g->tensors[g->by_offset[i]].type);
+        if (t == NULL || type->block != 1 || g->tensors[g->by_offset[i]].type == WF_I8) {
+            return wf_fail(m->err, WF_E_UNSUPPORTED, g->tensors[g->by_offset[i]].name.text, -1,
+                           "tensor \"%s\" is stored as %s already: rewriting quantized weights would lose twice; start from the F32 or F16 "
+                           "file, or from the checkpoint", g->tensors[g->by_offset[i]].name.text, type->name);
         }
         wf_map_tensor(m, t->name, t->name, kind_of(t), false);
     }
