@@ -54,7 +54,7 @@ function tools(source, { stop = () => false } = {}) {
     x, notes, phases, bytes, place,
     convert(type, maxLoss = -1) {
       const [name, kind, config] = place("poolformer_tiny.pth.tar", type, "");
-      return x.wf_convert(name, kind, config, 0, config, config, 0, config, maxLoss);
+      return x.wf_convert(name, kind, config, 0, config, config, 0, config, maxLoss, 0, 0);
     },
     result: () => Buffer.concat(chunks),
     error: () => text(x.wf_error_text()),
