@@ -89,7 +89,7 @@ static wf_status convert_source(const wf_source *source, const wf_convert_option
 
 static wf_status convert_file(const wf_convert_options *o, wf_error *err) {
     wf_source source;
-    WF_TRY(wf_source_open(file_of(0), &source, err));
+    WF_TRY(wf_source_or_model_open(file_of(0), &source, err));
     wf_status status = convert_source(&source, o, err);
     wf_source_close(&source);
     return status;

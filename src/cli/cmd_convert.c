@@ -171,7 +171,7 @@ static wf_status convert_file(job *j, wf_convert_options *o, wf_error *err) {
     WF_TRY(wf_input_open(&f, j->source, err));
     wf_status status = wf_input_view(&f, &view, err);
     if (status == WF_OK) {
-        status = wf_source_open(view, &source, err);
+        status = wf_source_or_model_open(view, &source, err);
         if (status != WF_OK) {
             wf_cli_name_file(wf_path_base(j->source), err);
         } else {
@@ -303,12 +303,12 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
         {"config", 'c', WF_OPT_TEXT, "FILE", &j.config, 0, 0,
          "constructor arguments as JSON, or an HF config.json"},
         {"calibrate", 0, WF_OPT_TEXT, "DIR", &j.calibrate, 0, 0,
-         "int8: pictures that choose the ranges of activations (default: found row by row at run time)"},
+         "int8: pictures that choose the ranges (default: by row, at run time)"},
         {"pictures", 0, WF_OPT_COUNT, "N", &j.pictures_wanted, 1, 4096, "how many of them (default 64)"},
         {"keep", 0, WF_OPT_TEXT, "NAMES", &j.keep, 0, 0, "matrices that stay f16: parts of names, '*' = any text, commas between"},
         {"norm", 0, WF_OPT_CHOICE, "keep|rms|crms", &j.norm, 0, 0,
-         "replace layer norms by cheaper ones, without loss (default keep)"},
-        {"fold", 0, WF_OPT_FLAG, NULL, &j.fold, 0, 0, "scales and shifts of norms, and layer scales, go into the weights next to them"},
+         "cheaper norms for layer norms, without loss (default keep)"},
+        {"fold", 0, WF_OPT_FLAG, NULL, &j.fold, 0, 0, "put scales and shifts of norms into the weights next to them"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
          "greatest relative error of the output (default by type)"},
         {"force", 'f', WF_OPT_FLAG, NULL, &j.force, 0, 0, "replace the output file if it exists"},

@@ -112,8 +112,8 @@ static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, c
 static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sink out, wf_golden *golden,
                          wf_convert_report *report, wf_error *err) {
     if (m->source->gguf != NULL && o->norm == WF_CONVERT_NORM_KEEP && !o->fold && o->type == WF_F32) {
-        return wf_fail(err, WF_E_ARGUMENT, "convert", -1, "this is a GGUF file, which needs no conversion: run it as it is, or say what to "
-                       "change (--type, --norm, --fold)");
+        return wf_fail(err, WF_E_ARGUMENT, "convert", -1, "%s is a GGUF file, which needs no conversion: run it as it is, or say what to "
+                       "change (--type, --norm, --fold)", o->source_name);
     }
     WF_TRY(wf_map_read_config(m, o));
     m->used = wf_arena_alloc(m->arena, (size_t)m->source->tensor_count + 1);

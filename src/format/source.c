@@ -27,7 +27,6 @@ wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err) {
     case WF_SNIFFED_SAFETENSORS: return wf_safetensors_open(file, out, err);
     case WF_SNIFFED_ZIP: return wf_torch_zip_open(file, out, err);
     case WF_SNIFFED_TORCH_LEGACY: return wf_torch_legacy_open(file, out, err);
-    case WF_SNIFFED_GGUF: return wf_gguf_source_open(file, out, err);
     default: break;
     }
     if (sentence != NULL) {
@@ -40,6 +39,15 @@ wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err) {
                    "files and PyTorch's .pth "
                    "files (torch.save) are read",
                    hex);
+}
+
+wf_status wf_source_or_model_open(wf_file file, wf_source *out, wf_error *err) {
+    uint8_t head[4] = {0};
+    const char *sentence;
+    if (file.size >= sizeof head) {
+        WF_TRY(file.read(file.user, 0, head, sizeof head, err));
+    }
+    return wf_sniff(head, sizeof head, &sentence) == WF_SNIFFED_GGUF ? wf_gguf_source_open(file, out, err) : wf_source_open(file, out, err);
 }
 
 void wf_source_close(wf_source *s) {

@@ -52,6 +52,8 @@ typedef struct wf_source {
 /* Recognises the container by its first bytes; the error names what the bytes look like (HTML page,
  * GGUF, gzip, …). */
 wf_status wf_source_open(wf_file file, wf_source *out, wf_error *err);
+/* The same, and a GGUF file too, where it may be converted further. */
+wf_status wf_source_or_model_open(wf_file file, wf_source *out, wf_error *err);
 void wf_source_close(wf_source *s);
 wf_status wf_safetensors_open(wf_file file, wf_source *out, wf_error *err);
 wf_status wf_torch_zip_open(wf_file file, wf_source *out, wf_error *err);

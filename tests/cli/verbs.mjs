@@ -43,7 +43,7 @@ for (const start of [native, wasi]) {
         check(
             `${where} convert reports`,
             /assumed: crop_pct/.test(r.out) &&
-                /tensors\s+62 of 62/.test(r.out) &&
+                /tensors\s+62 written from 62 of 62/.test(r.out) &&
                 /loss\s+\S+ relative/.test(r.out) &&
                 r.err === '',
             r.out + r.err,

@@ -181,7 +181,7 @@ await attempt("refusals", async () => {
   const whole = readFileSync(good);
   await tell("a cut checkpoint", "TRUNCATED", /.{20}/, text("cut.pth", whole.subarray(0, 300000)));
   await tell("a web page", "UNSUPPORTED", /web page/, text("x.pth", "<!doctype html><title>404</title>"));
-  await tell("a GGUF file", "UNSUPPORTED", /no conversion/, text("x.gguf", "GGUF\x03\0\0\0"));
+  await tell("a GGUF file of eight bytes", "TRUNCATED", /inside its header/, text("x.gguf", "GGUF\x03\0\0\0"));
   await tell("an empty file", "TRUNCATED", /.{20}/, text("x.pth", ""));
   await tell("a config that is no JSON", "FORMAT", /config/, good, { config: "{layers: 1" });
   await tell("a config that is none", "FORMAT", /no JSON object/, good, { config: "[1]" });

@@ -168,8 +168,8 @@ int main(void) {
     foreign("an empty file", "", 0, WF_E_TRUNCATED, "the file is empty: check the path");
     foreign("a web page", "<!doctype html>", 15, WF_E_UNSUPPORTED,
             "this is a web page, not a model: check the URL");
-    foreign("a GGUF file", "GGUF\3\0\0\0", 8, WF_E_TRUNCATED,
-            "the file ends after 8 bytes, inside its header: it was cut off; download it again");
+    foreign("a GGUF file", "GGUF\3\0\0\0", 8, WF_E_UNSUPPORTED,
+            "this is a GGUF file, which needs no conversion: run it as it is");
     foreign("a bare pickle", "\x80\4}.", 4, WF_E_UNSUPPORTED,
             "this is a bare Python pickle, not a model file: save the state dict with torch.save "
             "or safetensors");
