@@ -33,7 +33,7 @@ typedef struct wf_session wf_session;
 typedef struct wf_options {
     wf_backend backend;
     uint32_t threads;       /* 1 … 16, the caller included */
-    bool int8_rows;         /* Q8_0 layers: quantize activations to int8 rows and use integer dots (the fast way) */
+    bool int8_rows;         /* Q8_0 and int8 layers: quantize activations to 8 bits and use integer dots (the fast way) */
     bool one_run;           /* the file is fed during the one run of the one session: each weight's memory comes with its rows and
                                goes with the last node that reads it, so that the model need not fit in memory */
     const char *file_name;  /* for error texts; copied */

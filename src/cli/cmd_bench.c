@@ -154,7 +154,7 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
         {"batch", 0, WF_OPT_COUNT, "N", &b.batch, 1, 4096, "inputs in one run (default 1)"},
         {"nodes", 0, WF_OPT_FLAG, NULL, &b.nodes, 0, 0, "a line for every node, not one for each op"},
         {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,
-         "what Q8_0 weights multiply (default int8)"},
+         "what Q8_0 and int8 weights multiply (default int8)"},
         WF_OPT_THREADS(cli),
         WF_OPT_BACKEND(cli),
     };

@@ -270,7 +270,7 @@ int wf_cmd_run(wf_cli *cli, int argc, char **argv) {
         {"precision", 0, WF_OPT_CHOICE, "f32|f64", &precision, 0, 0,
          "f64 computes and writes in double precision"},
         {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,
-         "what Q8_0 weights multiply (default int8)"},
+         "what Q8_0 and int8 weights multiply (default int8)"},
         {"backend", 0, WF_OPT_CHOICE, "simd|scalar", &cli->backend, 0, 0,
          "kernels: the fast or the readable ones"},
         WF_OPT_THREADS(cli),

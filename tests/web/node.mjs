@@ -381,6 +381,21 @@ await attempt("memory", async () => {
   }
 });
 
+await attempt("int8", async () => {
+  const file = tinyModel("int8");
+  const outputs = [];
+  for (const options of [{ build: "simd" }, { build: "relaxed" }, { threads: 2 }, { build: "simd", activations: "float" }]) {
+    const name = JSON.stringify(options), limit = options.activations === "float" ? 2.5e-2 : 5e-2;
+    const y = await using(file, { threads: 1, ...options }, async (m) => {
+      check(`int8 ${name} says its type`, m.info.type === "int8", m.info.type);
+      return (await m.run(input)).output.data;
+    });
+    check(`int8 ${name} is within ${limit}`, relativeL2(y, g.output.data) <= limit, relativeL2(y, g.output.data));
+    outputs.push(y);
+  }
+  check("float activations make a difference to int8", relativeL2(outputs[0], outputs[3]) > 1e-4);
+});
+
 await attempt("activations", async () => {
   const q8 = tinyModel("q8_0");
   const run = (options) =>

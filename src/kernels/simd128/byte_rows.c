@@ -5,7 +5,7 @@
 #include "kernels/simd128/quantize_row.h"
 
 void wf_bytes_static(const wf_grid *grid, const float *x, uint32_t k, uint8_t *u) {
-    const v128_t rounding = wasm_f32x4_splat(12582912.0f + (float)grid->zero), bits = wasm_i32x4_splat(0x4b400000);
+    const wf_byte_rounding rounding = wf_byte_rounding_of(grid->zero);
     v128_t inverse[4];
     WF_UNROLL for (int j = 0; j < 4; j++) {
         inverse[j] = wasm_f32x4_splat(grid->inverse);
@@ -17,7 +17,7 @@ void wf_bytes_static(const wf_grid *grid, const float *x, uint32_t k, uint8_t *u
             if (grid->gain != NULL) {
                 of = wasm_f32x4_mul(wasm_v128_load(grid->gain + i + 4 * j), of);
             }
-            q[j] = wf_byte_steps(wasm_f32x4_mul(wasm_v128_load(x + i + 4 * j), of), rounding, bits);
+            q[j] = wf_byte_steps(wasm_f32x4_mul(wasm_v128_load(x + i + 4 * j), of), &rounding);
         }
         wasm_v128_store(u + i, wf_bytes_of(q[0], q[1], q[2], q[3]));
     }

@@ -9,10 +9,20 @@
 #include "base/simd.h"
 #include "kernels/codec.h"
 
-/* Four numbers of steps → four int32 that saturate to bytes: nearest(steps) + zero. rounding: 1.5 · 2²³ + zero, bits: of 1.5 · 2²³. */
-WF_INLINE v128_t wf_byte_steps(v128_t steps, v128_t rounding, v128_t bits) {
-    steps = wasm_f32x4_pmax(wasm_f32x4_splat(-4194304.0f), steps);
-    return wasm_i32x4_sub(wasm_f32x4_add(steps, rounding), bits);
+/* What rounding to bytes needs: 1.5 · 2²³ + zero, the bits of 1.5 · 2²³, and −2²², below which the trick with the bits ends. */
+typedef struct wf_byte_rounding {
+    v128_t shift, bits, lowest;
+} wf_byte_rounding;
+
+WF_INLINE wf_byte_rounding wf_byte_rounding_of(int32_t zero) {
+    static const uint32_t table[] = {0x4b400000u, 0xca800000u}; /* as a v128.const they would be dear (README.md) */
+    const uint32_t *k = wf_table(table);
+    return (wf_byte_rounding){wasm_f32x4_splat(12582912.0f + (float)zero), wasm_v128_load32_splat(k), wasm_v128_load32_splat(k + 1)};
+}
+
+/* Four numbers of steps → four int32 that saturate to bytes: nearest(steps + zero). */
+WF_INLINE v128_t wf_byte_steps(v128_t steps, const wf_byte_rounding *r) {
+    return wasm_i32x4_sub(wasm_f32x4_add(wasm_f32x4_pmax(r->lowest, steps), r->shift), r->bits);
 }
 
 WF_INLINE v128_t wf_bytes_of(v128_t a, v128_t b, v128_t c, v128_t d) {

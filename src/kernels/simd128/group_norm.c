@@ -162,7 +162,7 @@ static void apply_bytes(const wf_op_call *call, const segment_moments *m, const 
     const uint32_t stride = wf_shape_stride(&call->in[0].shape);
     const wf_grid grid = wf_grid_of(&call->w[WF_W_OUT_GRID]);
     const v128_t mean = wasm_f32x4_splat(m->mean), inverse = wasm_f32x4_splat(grid.inverse);
-    const v128_t rounding = wasm_f32x4_splat(12582912.0f + (float)grid.zero), bits = wasm_i32x4_splat(0x4b400000);
+    const wf_byte_rounding rounding = wf_byte_rounding_of(grid.zero);
     for (; rows > 0; rows--, x += stride, u += stride) {
         for (uint32_t i = 0; i < stride; i += 16) {
             v128_t y[4];
@@ -172,7 +172,7 @@ static void apply_bytes(const wf_op_call *call, const segment_moments *m, const 
                 v128_t centred = wasm_f32x4_sub(wasm_v128_load(x + at), mean), step = inverse;
                 step = grid.gain != NULL ? wasm_f32x4_mul(wasm_v128_load(grid.gain + at), step) : step;
                 y[v] = wf_madd(centred, wasm_v128_load(scale + at), wasm_v128_load(shift + at));
-                y[v] = wf_byte_steps(wasm_f32x4_mul(y[v], step), rounding, bits);
+                y[v] = wf_byte_steps(wasm_f32x4_mul(y[v], step), &rounding);
             }
             wasm_v128_store(u + i, wf_bytes_of(y[0], y[1], y[2], y[3]));
         }
