@@ -14,8 +14,10 @@ set(link -O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROW
 set(threads -matomics -mbulk-memory)
 set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_init_tls,--export=__tls_size)
 
-# What reads files and builds graphs runs once for a model, and is most of the code: it is compiled for size.
-set(small SMALL format graph models parts runtime)
+# What computes over pictures and weights is compiled for speed. All else runs once a model or once a step, and a page waits
+# longer for its download than for it: for size (README.md, "What it weighs").
+set(small FAST "kernels/simd128/|media/resize\\.c|base/(pool|sha256)\\.c" SMALL -Oz)
+
 wf_variant(simd FLAGS ${flags} DEFINES WF_WITH_SCALAR=0 ${small})
 wf_variant(relaxed FLAGS ${flags} -mrelaxed-simd DEFINES WF_RELAXED=1 WF_WITH_SCALAR=0 ${small})
 wf_variant(simd-mt FLAGS ${flags} ${threads} DEFINES WF_THREADS=1 WF_WITH_SCALAR=0 ${small})
