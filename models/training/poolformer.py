@@ -4,9 +4,9 @@ Block:  x += s1 * (pool(n1(x)) - n1(x));   x += s2 * fc2(gelu(fc1(n2(x)))),   n 
 pool = 3x3 average over the cells that exist, gelu = the erf form, s1/s2 = one factor per channel.
 
 Source: the architecture as published (arXiv 2111.11418); written from its description.
-Cost: the MLPs dominate (8 C^2 multiply-adds per pixel and block). The forward pass therefore moves
-every per-channel factor into the weights (exact in real arithmetic, see Block.forward), works on
-[B, H, W, C] so that 1x1 convolutions are plain matrix products, and never writes a normalised map.
+The forward pass moves every per-channel factor into the weights (exact in real arithmetic, see
+Block.forward), works on [B, H, W, C] so that 1x1 convolutions are plain matrix products, keeps
+activations in the type of the stem's output and computes statistics in float32.
 """
 import torch
 import torch.nn as nn
@@ -56,19 +56,18 @@ class Block(nn.Module):
     def forward(self, x):  # [B, H, W, C]
         # Pooling averages real cells only, so mean and beta of norm1 cancel in pool(n) - n and what
         # is left of the norm is one factor per image: pool(n) - n = gamma * rstd * (pool(x) - x).
-        flat = x.flatten(1)  # variance from two plain sums: torch's var costs ten times as much
-        var = flat.square().mean(1) - flat.mean(1).square()
-        rstd = torch.rsqrt(var + EPS)[:, None, None, None]
-        pool = nhwc(F.avg_pool2d(nchw(x), 3, 1, 1, count_include_pad=False))
-        x = x + (pool - x) * (rstd * (self.layer_scale_1 * self.norm1.weight))
+        f = x.float()
+        var = f.square().mean((1, 2, 3), keepdim=True) - f.mean((1, 2, 3), keepdim=True).square()
+        pool = nhwc(F.avg_pool2d(nchw(f), 3, 1, 1, count_include_pad=False))
+        f = f + (pool - f) * (torch.rsqrt(var + EPS) * (self.layer_scale_1 * self.norm1.weight))
 
         # gamma and beta of norm2 go into fc1, the layer scale into fc2.
         w1, w2 = self.mlp.fc1.weight.flatten(1), self.mlp.fc2.weight.flatten(1)
-        b1 = self.mlp.fc1.bias + w1 @ self.norm2.bias
-        n = F.layer_norm(x, x.shape[1:], eps=EPS)
-        h = F.gelu(F.linear(n, w1 * self.norm2.weight, b1))
+        b1 = self.mlp.fc1.bias + (w1 * self.norm2.bias).sum(1)
+        n = F.layer_norm(f, f.shape[1:], eps=EPS)
+        h = F.gelu(F.linear(n.to(x.dtype), w1 * self.norm2.weight, b1))
         s2 = self.layer_scale_2
-        return x + F.linear(h, s2[:, None] * w2, s2 * self.mlp.fc2.bias)
+        return (f + F.linear(h, s2[:, None] * w2, s2 * self.mlp.fc2.bias)).to(x.dtype)
 
 
 class PoolFormer(nn.Module):
@@ -92,11 +91,16 @@ class PoolFormer(nn.Module):
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x):  # [B, H, W, 3] normalised -> [B, num_classes]
-        x = self.patch_embed(x)
+    def forward(self, x, call=Block.forward):
+        """[B, 3, H, W] normalised -> [B, num_classes]; `call` runs one block (compiled or not)."""
+        x = self.patch_embed(nhwc(x.contiguous(memory_format=torch.channels_last)))
         for part in self.network:
-            x = part(x)
-        n = F.layer_norm(x, x.shape[1:], eps=EPS).mean(dim=(1, 2))  # [B, C]
+            if isinstance(part, PatchEmbed):
+                x = part(x)
+            else:
+                for block in part:
+                    x = call(block, x)
+        n = F.layer_norm(x.float(), x.shape[1:], eps=EPS).mean(dim=(1, 2))  # [B, C]
         return self.head(n * self.norm.weight + self.norm.bias)
 
 
