@@ -24,8 +24,14 @@ typedef struct counter {
     _Alignas(64) _Atomic uint32_t v;
 } counter;
 
+/* Tiles that were taken from the front (low half) and from the back (high half). */
+typedef struct taken {
+    _Alignas(64) _Atomic uint64_t v;
+} taken;
+
 struct wf_pool {
-    counter generation, open, next, active, sleepers, caller_sleeps, ready, quit;
+    taken taken;
+    counter generation, open, active, sleepers, caller_sleeps, ready, quit;
     wf_pool_tile run;
     void *arg;
     uint32_t tiles, threads;
@@ -72,13 +78,17 @@ static void wake(wf_pool *pool, counter *c) {
 }
 #endif
 
+/* Even threads take tiles from the front, odd ones from the back: of two, each meets the rows again that it wrote in the job
+   before, and they are in its cache. */
 static void work(wf_pool *pool, uint32_t thread) {
+    const bool backwards = thread % 2 != 0;
     for (;;) {
-        uint32_t tile = atomic_fetch_add(&pool->next.v, 1);
-        if (tile >= pool->tiles) {
+        uint64_t before = atomic_fetch_add(&pool->taken.v, backwards ? (uint64_t)1 << 32 : 1);
+        uint32_t front = (uint32_t)before, back = (uint32_t)(before >> 32);
+        if ((uint64_t)front + back >= pool->tiles) {
             return;
         }
-        pool->run(pool->arg, tile, thread);
+        pool->run(pool->arg, backwards ? pool->tiles - 1 - back : front, thread);
     }
 }
 
@@ -130,7 +140,7 @@ void wf_pool_run(wf_pool *pool, uint32_t tiles, wf_pool_tile run, void *arg) {
         pool->run = run;
         pool->arg = arg;
         pool->tiles = tiles;
-        atomic_store(&pool->next.v, 0);
+        atomic_store(&pool->taken.v, 0);
         atomic_store(&pool->open.v, 1);
         announce(pool);
         work(pool, 0);
