@@ -7,61 +7,82 @@
 
 #include "kernels/simd128/vmath.h"
 
-/* The flags are constants where this is inlined: one loop for each combination that models use. */
-WF_INLINE void epilogue(const wf_gemm *g, uint32_t row, uint32_t rows, uint32_t column, uint32_t columns,
-                        const float *row_scale, const bool gelu, const bool scaled, const bool added) {
+/* The part of C that a call finishes. */
+typedef struct part {
+    uint32_t row, rows, column, columns;
+    const float *steps; /* [rows], or NULL */
+} part;
+
+/* What is done to a sum, besides the bias; constants where `epilogue` is inlined. */
+typedef struct kind {
+    bool stepped, gelu, scaled, added;
+} kind;
+
+WF_INLINE void epilogue(const wf_gemm *g, const part *at, const kind k) {
     const v128_t none = wasm_f32x4_splat(0), one = wasm_f32x4_splat(1.0f);
-    for (uint32_t j = column; j < column + columns; j += WF_PANEL) {
+    for (uint32_t j = at->column; j < at->column + at->columns; j += WF_PANEL) {
         v128_t bias[2], scale[2];
         WF_UNROLL for (int v = 0; v < 2; v++) {
             bias[v] = g->bias != NULL ? wasm_v128_load(g->bias + j + 4 * v) : none;
-            scale[v] = scaled && g->scale != NULL ? wasm_v128_load(g->scale + j + 4 * v) : one;
+            scale[v] = k.scaled && g->scale != NULL ? wasm_v128_load(g->scale + j + 4 * v) : one;
         }
-        for (uint32_t i = 0; i < rows; i++) {
-            float *c = g->c + (size_t)(row + i) * g->ldc + j;
-            const float *residual = added ? g->residual + (size_t)(row + i) * g->ldr + j : NULL;
-            v128_t step = row_scale != NULL ? wasm_v128_load32_splat(row_scale + i) : one;
+        const size_t ldc = g->ldc, ldr = g->ldr;
+        float *c = g->c + at->row * ldc + j;
+        const float *residual = k.added ? g->residual + at->row * ldr + j : NULL;
+        for (uint32_t i = 0; i < at->rows; i++, c += ldc) {
+            v128_t step = k.stepped ? wasm_v128_load32_splat(at->steps + i) : one;
             WF_UNROLL for (int v = 0; v < 2; v++) {
                 v128_t x = wasm_v128_load(c + 4 * v);
-                if (row_scale != NULL) {
-                    x = wasm_f32x4_mul(x, step);
-                }
-                x = wasm_f32x4_add(x, bias[v]);
-                if (gelu) {
-                    x = wf_gelu(x);
-                }
-                if (added) {
+                x = wasm_f32x4_add(k.stepped ? wasm_f32x4_mul(x, step) : x, bias[v]);
+                x = k.gelu ? wf_gelu(x) : x;
+                if (k.added) {
                     v128_t r = wasm_v128_load(residual + 4 * v);
-                    x = scaled ? wf_madd(x, scale[v], r) : wasm_f32x4_add(x, r);
-                } else if (scaled) {
+                    x = k.scaled ? wf_madd(x, scale[v], r) : wasm_f32x4_add(x, r);
+                } else if (k.scaled) {
                     x = wasm_f32x4_mul(x, scale[v]);
                 }
                 wasm_v128_store(c + 4 * v, x);
             }
+            residual += k.added ? ldr : 0;
         }
     }
 }
 
+/* Functions of their own, called through a table: as one function V8 keeps half of their values on the stack. */
+#define EPILOGUE(name, stepped, gelu, scaled, added)                               \
+    static __attribute__((noinline)) void name(const wf_gemm *g, const part *at) { \
+        epilogue(g, at, (kind){stepped, gelu, scaled, added});                     \
+    }
+EPILOGUE(plain, false, false, false, false)
+EPILOGUE(scaled, false, false, true, false)
+EPILOGUE(added, false, false, false, true)
+EPILOGUE(scaled_added, false, false, true, true)
+EPILOGUE(gelu, false, true, false, false)
+EPILOGUE(step_plain, true, false, false, false)
+EPILOGUE(step_scaled_added, true, false, true, true)
+EPILOGUE(step_gelu, true, true, false, false)
+
+typedef void (*form)(const wf_gemm *g, const part *at);
+/* [residual][scale] */
+static const form forms[2][2] = {{plain, scaled}, {added, scaled_added}};
+
 void wf_gemm_epilogue(const wf_gemm *g, uint32_t row, uint32_t rows, uint32_t column, uint32_t columns,
                       const float *row_scale) {
-    if (g->act == WF_ACT_GELU_ERF) {
-        if (g->scale == NULL && g->residual == NULL) {
-            epilogue(g, row, rows, column, columns, row_scale, true, false, false);
-        } else if (g->residual == NULL) {
-            epilogue(g, row, rows, column, columns, row_scale, true, true, false);
-        } else {
-            epilogue(g, row, rows, column, columns, row_scale, true, true, true);
+    const bool gelus = g->act == WF_ACT_GELU_ERF, more = g->scale != NULL || g->residual != NULL;
+    const part at = {row, rows, column, columns, row_scale};
+    if (!gelus && g->residual != NULL && row_scale != NULL) {
+        step_scaled_added(g, &at); /* an absent scale is one */
+        return;
+    }
+    if (gelus || row_scale != NULL) {
+        (gelus ? row_scale != NULL ? step_gelu : gelu : step_plain)(g, &at);
+        if (more) { /* what models hardly have takes a second pass */
+            wf_gemm rest = *g;
+            rest.bias = NULL;
+            forms[g->residual != NULL][g->scale != NULL](&rest, &at);
         }
-    } else if (g->residual != NULL) {
-        if (g->scale != NULL) {
-            epilogue(g, row, rows, column, columns, row_scale, false, true, true);
-        } else {
-            epilogue(g, row, rows, column, columns, row_scale, false, false, true);
-        }
-    } else if (g->scale != NULL) {
-        epilogue(g, row, rows, column, columns, row_scale, false, true, false);
-    } else if (g->bias != NULL || row_scale != NULL) {
-        epilogue(g, row, rows, column, columns, row_scale, false, false, false);
+    } else if (more || g->bias != NULL) {
+        forms[g->residual != NULL][g->scale != NULL](g, &at);
     }
 }
 
