@@ -135,7 +135,12 @@ static void *pack_matrix(const wf_weight *w, const wf_codec *codec) {
     char *packed = take(codec->packed_bytes(w->n, w->k)), *stored = malloc(8 * row);
     float *x = noise(8 * (size_t)stored_k);
     for (uint32_t r = 0; r < 8; r++) { /* the same eight rows in each panel: encoding is slow */
-        type->encode(x + (size_t)r * stored_k, stored + r * row, stored_k);
+        if (w->type != WF_I8) {
+            type->encode(x + (size_t)r * stored_k, stored + r * row, stored_k);
+        }
+        for (uint32_t i = 0; w->type == WF_I8 && i < stored_k; i++) {
+            stored[r * row + i] = (char)(127 * x[(size_t)r * stored_k + i]);
+        }
     }
     for (uint32_t panel = 0; panel * WF_PANEL < w->n; panel++) {
         uint32_t rows = w->n - panel * WF_PANEL < WF_PANEL ? w->n - panel * WF_PANEL : WF_PANEL;
@@ -162,6 +167,9 @@ EXPORT(bench_linear) int32_t bench_linear(wf_dtype type, uint32_t int8_rows, uin
     }
     if (parts & 1) {
         j->call.w[1] = (wf_weight){NULL, WF_PACK_VECTOR, WF_F32, 1, n};
+    }
+    if (type == WF_I8) { /* rows of floats, quantized with a step each */
+        j->call.w[WF_W_STEPS] = (wf_weight){NULL, WF_PACK_VECTOR, WF_F32, 1, n};
     }
     wf_weight *w = &j->call.w[0];
     *w = (wf_weight){NULL, WF_PACK_PANELS, type, n, k};
