@@ -211,7 +211,7 @@ static wf_status choose_grids(watch *w, const wf_convert_options *o) {
             continue;
         }
         wf_int8_choose_grid(&w->layers[i], in);
-        WF_TRY(wf_int8_layer_loss(w->m, &w->layers[i], in, &loss, w->err));
+        WF_TRY(wf_int8_choose_static(w->m, &w->layers[i], in, &loss, w->err));
         if (o->layer != NULL) {
             o->layer(o->user, w->m->rows[i].name, WF_I8, loss);
         }

@@ -21,7 +21,7 @@ typedef struct wf_layer_view {
 wf_status wf_int8_choose_gain(wf_mapping *m, wf_layer_view *v, wf_int8_input *in, wf_error *err);
 /* Decides scale and zero from the histogram. */
 void wf_int8_choose_grid(const wf_layer_view *v, wf_int8_input *in);
-/* ‖Ŷ − Y‖ / ‖Y‖ on the samples, weights and inputs both quantized. */
-wf_status wf_int8_layer_loss(const wf_mapping *m, const wf_layer_view *v, const wf_int8_input *in, double *loss, wf_error *err);
+/* ‖Ŷ − Y‖ / ‖Y‖ on the samples, weights and inputs both quantized; turns the input dynamic where that halves it. */
+wf_status wf_int8_choose_static(const wf_mapping *m, const wf_layer_view *v, wf_int8_input *in, double *loss, wf_error *err);
 
 #endif
