@@ -55,9 +55,8 @@ static void account(wf_mapping *m) {
     for (uint64_t i = 0; i < m->source->tensor_count; i++) {
         const char *name = m->source->tensors[i].name;
         if (!m->used[i]) {
-            bool counter = strstr(name, "num_batches_tracked") != NULL;
-            wf_map_list_add(m, &m->left_out, wf_map_format(m, "%s: %s", name, counter ? "a training counter"
-                                                                                    : "no part of this model reads it"));
+            const char *why = wf_map_left_over(m, name);
+            wf_map_list_add(m, &m->left_out, wf_map_format(m, "%s: %s", name, why != NULL ? why : "no part of this model reads it"));
         }
     }
 }

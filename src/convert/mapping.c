@@ -160,6 +160,39 @@ void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_
     wf_map_tensor(m, wf_map_format(m, "%s.bias", source_name), wf_map_format(m, "%s.bias", name), WF_MAP_VECTOR, bias_optional);
 }
 
+static const char *repbn_root(wf_mapping *m, const char *name) {
+    const char *inner = wf_map_format(m, "%s.norm2", name);
+    return wf_map_find(m, wf_map_format(m, "%s.alpha", inner)) != NULL ? inner : name;
+}
+
+bool wf_map_is_repbn(wf_mapping *m, const char *source_name) {
+    return wf_map_find(m, wf_map_format(m, "%s.alpha", repbn_root(m, source_name))) != NULL;
+}
+
+void wf_map_repbn(wf_mapping *m, const char *source_name, const char *name) {
+    static const char *const parts[][2] = {
+        {"bn.weight", "weight"}, {"bn.bias", "bias"}, {"bn.running_mean", "mean"}, {"bn.running_var", "var"}, {"alpha", "alpha"}};
+    const char *root = repbn_root(m, source_name);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        wf_map_tensor(m, wf_map_format(m, "%s.%s", root, parts[i][0]), wf_map_format(m, "%s.%s", name, parts[i][1]), WF_MAP_VECTOR, false);
+    }
+}
+
+const char *wf_map_left_over(wf_mapping *m, const char *name) {
+    static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step"}, *const norm1 = ".norm1.";
+    const char *last = strrchr(name, '.'), *part = last != NULL ? last + 1 : name;
+    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+        if (strcmp(part, counters[i]) == 0) {
+            return "a training counter";
+        }
+    }
+    size_t root = last != NULL ? (size_t)(last + 1 - name) : 0, n = strlen(norm1);
+    bool inside = root > n && strncmp(name + root - n, norm1, n) == 0;
+    return inside && wf_map_find(m, wf_map_format(m, "%.*s.norm2.alpha", (int)(root - n), name)) != NULL
+               ? "the layer norm that training began with (LinearNorm)"
+               : NULL;
+}
+
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order) {
     wf_map_list_add(m, &m->taps, wf_map_format(m, "%s|%s|%s", source_name, node, order));
 }

@@ -129,6 +129,12 @@ bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind);
 /* NAME.weight and NAME.bias. */
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional);
+/* Is there a RepBN (SLAB) under this name: P.{alpha, bn.*}, or inside a LinearNorm, P.norm2.{alpha, bn.*}? */
+bool wf_map_is_repbn(wf_mapping *m, const char *source_name);
+/* It, as NAME.{weight, bias, mean, var, alpha}. */
+void wf_map_repbn(wf_mapping *m, const char *source_name, const char *name);
+/* Why nothing reads this tensor once training is over: counters, and the layer norm that a LinearNorm left behind; or NULL. */
+const char *wf_map_left_over(wf_mapping *m, const char *source_name);
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order);
 /* args.KEY, or NULL. Maps read the config through this, so that keys which nobody reads can be named. */
 const wf_json *wf_map_key(const wf_mapping *m, const char *key);

@@ -14,6 +14,7 @@ typedef struct planner {
     struct wf_rewrite **recipe; /* [rows] */
     bool *removed;              /* [rows] */
     wf_map_row *made;           /* [rows] a bias to follow the row, where name is not NULL */
+    struct wf_rewrite **made_recipe; /* [rows] its recipe */
     uint32_t *drop;             /* [streams] channel, or WF_NO_CHANNEL */
     wf_error *err;
 } planner;
@@ -64,62 +65,109 @@ static bool all_zero(const double *v, uint32_t n) {
 
 /* ---- folding γ and β ---- */
 
-/* The bias of a product that reads a norm takes W · β; a product without one gets a bias. */
+/* eps as the source meant it: RepBN's is always 1e-5, which a float misses by 2.5e-8 of it. */
+static double decimal(float eps) { return eps == 1e-5f ? 1e-5 : eps; }
+
+/* The recipe of a product's bias; a product without one gets a bias. */
+static struct wf_rewrite *bias_recipe(planner *p, const wf_node *product, uint32_t matrix) {
+    if (product->w[1] != WF_NONE) {
+        return recipe_at(p, row_of(p, weight_name(p, product->w[1])));
+    }
+    if (p->made[matrix].name != NULL) {
+        return p->made_recipe[matrix];
+    }
+    struct wf_rewrite *w = p->made_recipe[matrix] = wf_arena_alloc(p->m->arena, sizeof *w);
+    if (w == NULL) {
+        wf_map_fail(p->m, WF_E_MEMORY, "convert", "no memory to plan the rewrite of norms");
+        return NULL;
+    }
+    w->made = true;
+    w->drop_row = w->drop_column = WF_NO_CHANNEL;
+    p->made[matrix] = p->m->rows[matrix];
+    p->made[matrix].kind = WF_MAP_VECTOR;
+    p->made[matrix].rewrite = w;
+    p->made[matrix].name = wf_map_format(p->m, "%s.bias", product->name);
+    return w;
+}
+
+/* The bias of a product that reads a norm takes W · β. */
 static wf_status fold_shift(planner *p, const wf_node *reader, uint32_t matrix, const double *shift, uint32_t channels, wf_error *err) {
     wf_map_row *copy = wf_arena_alloc(p->m->arena, sizeof *copy);
-    struct wf_rewrite *w;
     if (copy == NULL) {
         return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
     }
     *copy = p->m->rows[matrix];
     copy->rewrite = NULL;
-    if (reader->w[1] != WF_NONE) {
-        w = recipe_at(p, row_of(p, weight_name(p, reader->w[1])));
-    } else {
-        w = wf_arena_alloc(p->m->arena, sizeof *w);
-        if (w != NULL) {
-            w->made = true;
-            w->drop_row = w->drop_column = WF_NO_CHANNEL;
-            p->made[matrix] = *copy;
-            p->made[matrix].kind = WF_MAP_VECTOR;
-            p->made[matrix].rewrite = w;
-            p->made[matrix].name = wf_map_format(p->m, "%s.bias", reader->name);
-        }
-    }
-    if (w == NULL || p->m->status != WF_OK) {
-        return p->m->status != WF_OK ? p->m->status
-                                     : wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
-    }
+    struct wf_rewrite *w = bias_recipe(p, reader, matrix);
+    WF_TRY(p->m->status);
     w->shift = shift;
     w->matrix = copy;
     w->channels = channels;
     return WF_OK;
 }
 
+/* A norm's scale and shift; NULL where it has none. A RepBN's come from its statistics. */
+typedef struct norm_terms {
+    double *gain, *shift;
+} norm_terms;
+
+static wf_status read_terms(planner *p, const wf_node *norm, norm_terms *out, wf_error *err) {
+    double *v[5] = {NULL};
+    for (int i = 0; i < 5; i++) {
+        v[i] = norm->w[i] != WF_NONE ? read_vector(p, row_of(p, weight_name(p, norm->w[i])), err) : NULL;
+        if (norm->w[i] != WF_NONE && v[i] == NULL) {
+            return err->code != WF_OK ? err->code : wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
+        }
+    }
+    *out = (norm_terms){v[0], v[1]};
+    for (uint32_t c = 0; c < norm->shape.c && norm->op == WF_OP_REPBN; c++) {
+        double over = v[0][c] / __builtin_sqrt(v[3][c] + decimal(norm->p.eps));
+        v[0][c] = over + v[4][0];
+        v[1][c] -= over * v[2][c];
+    }
+    return WF_OK;
+}
+
+static void remove_norm(planner *p, const wf_node *norm) {
+    for (int i = 0; i < 5; i++) {
+        if (norm->w[i] != WF_NONE) {
+            p->removed[row_of(p, weight_name(p, norm->w[i]))] = true;
+        }
+    }
+    wf_map_list_add(p->m, &p->m->change.bare_norms, norm->name);
+}
+
 static wf_status fold_norm(planner *p, const wf_stream_norm *norm, wf_error *err) {
     const wf_graph *g = p->streams.graph;
-    uint32_t channels = g->nodes[norm->node].shape.c, weight = row_of(p, weight_name(p, norm->weight));
-    uint32_t bias = norm->bias != WF_NONE ? row_of(p, weight_name(p, norm->bias)) : WF_NO_CHANNEL;
-    double *gain = read_vector(p, weight, err), *shift = bias != WF_NO_CHANNEL ? read_vector(p, bias, err) : NULL;
-    if (gain == NULL || (bias != WF_NO_CHANNEL && shift == NULL)) {
-        return err->code != WF_OK ? err->code : wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
-    }
+    uint32_t channels = g->nodes[norm->node].shape.c;
+    norm_terms terms;
+    WF_TRY(read_terms(p, &g->nodes[norm->node], &terms, err));
     for (uint32_t i = 0; i < norm->reader_count; i++) {
         const wf_node *reader = &g->nodes[norm->readers[i]];
         uint32_t matrix = row_of(p, weight_name(p, reader->w[0]));
         struct wf_rewrite *w = recipe_at(p, matrix);
         WF_TRY(p->m->status);
-        w->gain = gain;
+        w->gain = terms.gain;
         w->channels = channels;
-        if (shift != NULL && !all_zero(shift, channels)) {
-            WF_TRY(fold_shift(p, reader, matrix, shift, channels, err));
+        if (terms.shift != NULL && !all_zero(terms.shift, channels)) {
+            WF_TRY(fold_shift(p, reader, matrix, terms.shift, channels, err));
         }
     }
-    p->removed[weight] = true;
-    if (bias != WF_NO_CHANNEL) {
-        p->removed[bias] = true;
-    }
-    wf_map_list_add(p->m, &p->m->change.bare_norms, g->nodes[norm->node].name);
+    remove_norm(p, &g->nodes[norm->node]);
+    return p->m->status;
+}
+
+/* A RepBN behind a product: W' = a ∘ W, b' = a ∘ b + shift. */
+static wf_status fold_back(planner *p, const wf_stream_norm *norm, wf_error *err) {
+    const wf_node *node = &p->streams.graph->nodes[norm->node], *product = &p->streams.graph->nodes[norm->producer];
+    uint32_t matrix = row_of(p, weight_name(p, product->w[0]));
+    norm_terms terms;
+    WF_TRY(read_terms(p, node, &terms, err));
+    struct wf_rewrite *w = recipe_at(p, matrix), *bias = bias_recipe(p, product, matrix);
+    WF_TRY(p->m->status);
+    w->scale = bias->scale = terms.gain;
+    bias->offset = terms.shift;
+    remove_norm(p, node);
     return p->m->status;
 }
 
@@ -223,23 +271,6 @@ static wf_status drop_from_readers(planner *p, const wf_stream_norm *norm) {
     return WF_OK;
 }
 
-static wf_status choose_channel(planner *p, uint32_t stream, wf_error *err) {
-    uint32_t count = 0, *readers = wf_arena_alloc(p->m->arena, (p->m->row_count + 1) * sizeof *readers);
-    if (readers == NULL) {
-        return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to rewrite norms");
-    }
-    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
-        const wf_stream_norm *norm = &p->streams.norms[i];
-        for (uint32_t r = 0; r < norm->reader_count && norm->stream == stream; r++) {
-            readers[count++] = row_of(p, weight_name(p, p->streams.graph->nodes[norm->readers[r]].w[0]));
-        }
-    }
-    uint32_t channels = p->streams.list[stream].channels;
-    WF_TRY(wf_choose_channel(p->m, readers, count, channels, p->o->type, &p->drop[stream], err));
-    wf_map_note(p->m, "channel %u of %u is not stored", p->drop[stream], channels);
-    return WF_OK;
-}
-
 /* ---- what is asked for ---- */
 
 static bool replaces(const planner *p) { return p->o->norm != WF_CONVERT_NORM_KEEP; }
@@ -283,7 +314,9 @@ static wf_status plan(planner *p, wf_error *err) {
         if (norm->weight == WF_NONE) {
             continue;
         }
-        if (norm->unfoldable != NULL) {
+        if (norm->producer != WF_NONE) {
+            WF_TRY(fold_back(p, norm, err));
+        } else if (norm->unfoldable != NULL) {
             wf_map_note(p->m, "\"%s\" keeps its scale and shift: %s", name, norm->unfoldable);
         } else {
             WF_TRY(fold_norm(p, norm, err));
@@ -293,10 +326,7 @@ static wf_status plan(planner *p, wf_error *err) {
         WF_TRY(fold_scales(p, replaces(p), err));
     }
     for (uint32_t i = 0; i < p->streams.count; i++) {
-        p->drop[i] = WF_NO_CHANNEL;
-        if (p->o->norm == WF_CONVERT_NORM_CRMS) {
-            WF_TRY(choose_channel(p, i, err));
-        }
+        p->drop[i] = p->o->norm == WF_CONVERT_NORM_CRMS ? p->streams.list[i].channels - 1 : WF_NO_CHANNEL;
     }
     for (uint32_t i = 0; i < p->streams.norm_count && p->o->norm == WF_CONVERT_NORM_CRMS; i++) {
         WF_TRY(drop_from_readers(p, &p->streams.norms[i]));
@@ -343,7 +373,9 @@ static void filter_taps(planner *p) {
         wf_id node = wf_graph_find(g, name);
         bool changed = node == WF_NONE || (replaces(p) && p->streams.stream_of[node] != WF_NONE);
         for (uint32_t j = 0; j < p->streams.norm_count && !changed; j++) {
-            changed = p->streams.norms[j].node == node && p->streams.norms[j].unfoldable == NULL && p->removed[row_of(p, weight_name(p, p->streams.norms[j].weight))];
+            const wf_stream_norm *norm = &p->streams.norms[j];
+            changed = (norm->node == node || norm->producer == node) && norm->weight != WF_NONE &&
+                      p->removed[row_of(p, weight_name(p, norm->weight))];
         }
         for (uint32_t j = 0; j < p->streams.writer_count && !changed; j++) {
             changed = p->streams.writers[j].node == node && (replaces(p) || p->m->change.scales_folded);
@@ -405,7 +437,8 @@ wf_status wf_rewrite(wf_mapping *m, const wf_convert_options *o, wf_error *err) 
     p.recipe = wf_arena_alloc(m->arena, (m->row_count + 1) * sizeof *p.recipe);
     p.removed = wf_arena_alloc(m->arena, (m->row_count + 1) * sizeof *p.removed);
     p.made = wf_arena_alloc(m->arena, (m->row_count + 1) * sizeof *p.made);
-    if (p.recipe == NULL || p.removed == NULL || p.made == NULL) {
+    p.made_recipe = wf_arena_alloc(m->arena, (m->row_count + 1) * sizeof *p.made_recipe);
+    if (p.recipe == NULL || p.removed == NULL || p.made == NULL || p.made_recipe == NULL) {
         return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to rewrite norms");
     }
     options.backend = WF_BACKEND_SCALAR;

@@ -14,6 +14,7 @@ struct wf_rewrite {
     uint32_t channels;        /* of the norm */
     uint32_t drop_column;     /* a matrix: every column minus this one, which becomes zero, for each cell */
     const double *scale;      /* [rows] diag(scale) · W or scale ∘ b (a layer scale) */
+    const double *offset;     /* [k] a bias: added last (the shift of a RepBN that reads the product) */
     const double *mean;       /* [k] a matrix: the mean over its rows, subtracted from each */
     bool centre;              /* a bias or a row of a table: minus its own mean */
     uint32_t drop_row;        /* a matrix: this row becomes zero; a bias or a row of a table: this element */
@@ -24,11 +25,6 @@ struct wf_rewrite {
 wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err);
 /* The same with the row's recipe applied. */
 wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err);
-
-/* drop_channel.c: the channel of a stream that costs least when its readers (rows of the map, recipes without a drop) are stored as
-   `type`; the last for types of floats. */
-wf_status wf_choose_channel(const wf_mapping *m, const uint32_t *readers, uint32_t count, uint32_t channels, wf_dtype type,
-                            uint32_t *channel, wf_error *err);
 
 /* Plans what options ask for (norm, fold) on the mapped model: sets recipes, removes rows that were folded away, adds biases, drops
    taps that would no longer be the source's, and leaves what the architecture's metadata must say in m->change. Refuses, naming

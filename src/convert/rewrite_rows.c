@@ -108,6 +108,9 @@ wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64
     for (uint64_t c = 0; c < s.k && w->scale != NULL; c++) {
         line[c] *= w->scale[vector ? c : i];
     }
+    for (uint64_t c = 0; c < s.k && w->offset != NULL; c++) {
+        line[c] += w->offset[c];
+    }
     for (uint64_t c = 0; c < s.k && w->mean != NULL; c++) {
         line[c] -= w->mean[c];
     }

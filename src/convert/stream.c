@@ -21,7 +21,9 @@ static uint32_t root(uint32_t *parent, uint32_t i) {
 
 static void join(finder *f, wf_id a, wf_id b) { f->parent[root(f->parent, a)] = root(f->parent, b); }
 
-static bool is_norm(const wf_node *n) { return n->op == WF_OP_LAYER_NORM || n->op == WF_OP_GROUP_NORM; }
+static bool is_norm(const wf_node *n) {
+    return n->op == WF_OP_LAYER_NORM || n->op == WF_OP_GROUP_NORM || n->op == WF_OP_REPBN;
+}
 
 static bool is_product(const wf_node *n) { return n->op == WF_OP_LINEAR || n->op == WF_OP_CONV2D; }
 
@@ -131,6 +133,14 @@ static bool collect_readers(finder *f, wf_stream_norm *norm, wf_id node) {
     return true;
 }
 
+/* The product whose rows nobody but the RepBN reads, so that scale and shift may go into it. */
+static wf_id producer_of(finder *f, const wf_node *n) {
+    wf_id id = n->op == WF_OP_REPBN ? n->in[0] : WF_NONE;
+    const wf_node *p = id != WF_NONE ? &f->g->nodes[id] : NULL;
+    bool alone = p != NULL && is_branch(f->g, id) && p->in[1] == WF_NONE && shared(f, p->w[0]) == NULL && shared(f, p->w[1]) == NULL;
+    return alone ? id : WF_NONE;
+}
+
 static void add_norm(finder *f, wf_id id) {
     const wf_node *n = &f->g->nodes[id];
     wf_stream_norm *norm = &f->out->norms[f->out->norm_count++];
@@ -146,6 +156,7 @@ static void add_norm(finder *f, wf_id id) {
     if (norm->unfoldable == NULL) {
         norm->unfoldable = shared(f, norm->weight);
     }
+    norm->producer = norm->unfoldable != NULL ? producer_of(f, n) : WF_NONE;
     if (norm->stream != WF_NONE) {
         f->out->list[norm->stream].norms++;
         if (n->op != WF_OP_LAYER_NORM) {

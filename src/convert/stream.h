@@ -1,7 +1,8 @@
 /* The residual streams of a model, read off its graph: who writes into a stream, which norms read it and what reads them, and what
    else looks at it. One description for every architecture, from which all lossless rewrites of norms follow (rewrite.c):
 
-     fold     a norm's γ and β go into the products that read it; a layer scale into the product that it scales
+     fold     a norm's γ and β go into the products that read it; a layer scale into the product that it scales; RepBN, at
+              inference a scale and a shift itself, goes wholly so, or into the product in front of it
      centre   every writer loses its mean over the channels, so the stream has mean zero and LN = RMS
               (Pre-RMSNorm, arXiv 2305.14858, section 3)
      drop     one channel, which is minus the sum of the others, is not stored (Pre-CRMSNorm, section 4)
@@ -28,6 +29,7 @@ typedef struct wf_stream_norm {
     wf_id readers[WF_STREAM_READERS];
     uint32_t reader_count;
     const char *unfoldable; /* why γ and β cannot leave the norm (with the tensor or node), or NULL */
+    wf_id producer;         /* of a RepBN that cannot go forward: the product whose only reader it is, or WF_NONE */
     uint32_t stream;
 } wf_stream_norm;
 

@@ -17,13 +17,21 @@ static wf_node node_of(wf_op op, wf_id in0) {
     return n;
 }
 
-/* Weights live under NAME.weight and NAME.bias. */
-static void take_affine(wf_graph *g, wf_node *n, const char *name, uint32_t c) {
+/* Is NAME a norm whose scale and shift a conversion folded into its neighbours? */
+static bool is_bare(const wf_graph *g, const char *name) {
     size_t scope = strlen(g->prefix);
     for (uint32_t i = 0; i < g->bare_norm_count; i++) {
         if (strncmp(g->bare_norms[i], g->prefix, scope) == 0 && strcmp(g->bare_norms[i] + scope, name) == 0) {
-            return;
+            return true;
         }
+    }
+    return false;
+}
+
+/* Weights live under NAME.weight and NAME.bias. */
+static void take_affine(wf_graph *g, wf_node *n, const char *name, uint32_t c) {
+    if (is_bare(g, name)) {
+        return;
     }
     uint32_t mark = wf_graph_enter(g, "%s", name);
     n->w[0] = wf_graph_vector(g, "weight", c);
@@ -113,6 +121,22 @@ static wf_id norm_by(wf_graph *g, wf_id x, const char *name, float eps, wf_norm_
 wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_RMS); }
 
 wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_CRMS); }
+
+wf_id wf_node_repbn(wf_graph *g, wf_id x, const char *name, float eps) {
+    static const char *const parts[] = {"weight", "bias", "mean", "var"};
+    wf_node n = node_of(WF_OP_REPBN, x);
+    n.p.eps = eps;
+    if (is_bare(g, name)) {
+        return x;
+    }
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    for (int i = 0; i < 4; i++) {
+        n.w[i] = wf_graph_vector(g, parts[i], wf_graph_shape(g, x)->c);
+    }
+    n.w[4] = wf_graph_vector(g, "alpha", 1);
+    wf_graph_leave(g, mark);
+    return wf_graph_add(g, name, &n);
+}
 
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input) {
     wf_node n = node_of(WF_OP_POOL2D, x);

@@ -110,6 +110,9 @@ wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
    (Pre-RMSNorm and Pre-CRMSNorm, arXiv 2305.14858). */
 wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps);
+/* RepBN (SLAB, arXiv 2405.11582): a norm whose statistics are constants, NAME.{weight, bias, mean, var, alpha}. Folded into its
+   neighbours nothing is left of it, and x itself comes back. */
+wf_id wf_node_repbn(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
 wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */

@@ -178,7 +178,7 @@ static wf_status plan_recommended(wf_model *m, wf_error *err) {
     m->nodes = wf_plan_live_nodes(&plan);
     for (uint32_t i = 0; i < plan.graph.count; i++) {
         const wf_node *n = &plan.graph.nodes[i];
-        m->norm_nodes += !n->dead && (n->op == WF_OP_GROUP_NORM || n->op == WF_OP_LAYER_NORM);
+        m->norm_nodes += !n->dead && (n->op == WF_OP_GROUP_NORM || n->op == WF_OP_LAYER_NORM || n->op == WF_OP_REPBN);
     }
     wf_plan_free(&plan);
     return wf_loader_prepare(m, err);

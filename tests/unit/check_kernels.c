@@ -161,6 +161,13 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
         s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};
         s.w[1] = a->parts & 2 ? vector(c) : (kc_weight){0};
         break;
+    case WF_OP_REPBN:
+        s.p.eps = 1.5f; /* variances are uniform in −1 … 1 here */
+        for (int i = 0; i < 4; i++) {
+            s.w[i] = vector(c);
+        }
+        s.w[4] = vector(1);
+        break;
     case WF_OP_POOL2D:
         s.p.kernel_h = a->parts & 2 ? 5 : 3;
         s.p.kernel_w = a->parts & 4 ? 5 : 3;

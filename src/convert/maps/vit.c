@@ -2,13 +2,15 @@
 
      timm   patch_embed.proj, cls_token, dist_token, reg_token, pos_embed, blocks.N.{norm1, attn.{qkv, q_norm, k_norm, proj}, ls1.gamma,
             norm2, mlp.{fc1, fc2}, ls2.gamma}, norm or fc_norm, head, head_dist
+     SLAB   timm's names with RepBN for norms: norm1.{alpha, bn.*} or, inside a LinearNorm, norm1.norm2.{alpha, bn.*}
      HF     {vit,deit}.embeddings.{patch_embeddings.projection, cls_token, distillation_token, position_embeddings},
             .encoder.layer.N.{layernorm_before, attention.attention.{query,key,value}, attention.output.dense, layernorm_after,
             intermediate.dense, output.dense}, .layernorm, classifier (or cls_classifier and distillation_classifier)
 
    What tensors cannot tell: the number of heads (64 wide in every published model, so assumed), and which mean and std a picture
    wants (DeiT: ImageNet's; the others 0.5).
-   Sources: timm models/vision_transformer.py and deit.py, transformers models/vit and models/deit. */
+   Sources: timm models/vision_transformer.py and deit.py, transformers models/vit and models/deit, xinghaochen/SLAB
+   classification/models/deit.py. */
 #include <string.h>
 
 #include "convert/mapping.h"
@@ -20,6 +22,7 @@ typedef struct details {
     const char *root; /* HF: "vit.", "deit." or "" */
     uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
     bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
+    bool repbn; /* SLAB's norm */
     const char *position; /* "all", "grid", "none" */
     float eps;
 } details;
@@ -34,8 +37,8 @@ static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
 
 static bool recognise(wf_mapping *m, details *d) {
     static const char *const roots[] = {"vit.", "deit.", ""};
-    if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.norm1", ".weight") &&
-        has(m, "blocks.0.mlp.fc1", ".weight") && !has(m, "blocks.0.attn", ".dwc.weight")) {
+    if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.mlp.fc1", ".weight") &&
+        (has(m, "blocks.0.norm1", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1")) && !has(m, "blocks.0.attn", ".dwc.weight")) {
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
@@ -175,7 +178,7 @@ static void read_heads(wf_mapping *m, details *d) {
 /* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
 static void read_pool(wf_mapping *m, details *d) {
     const char *pool = text_arg(m, "global_pool");
-    bool norm = has(m, "norm", ".weight"), class_token = has(m, "cls_token", "");
+    bool norm = has(m, "norm", ".weight") || wf_map_is_repbn(m, "norm"), class_token = has(m, "cls_token", "");
     d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
     d->mean = !d->hf && (d->fc_norm || !class_token);
     if (d->hf) {
@@ -193,6 +196,22 @@ static void read_pool(wf_mapping *m, details *d) {
                     "which this version does not do");
     } else if (!d->mean && !class_token) {
         wf_map_fail(m, WF_E_MISSING, "cls_token", "%s classifies the class token, but the checkpoint has no cls_token", m->config.file);
+    }
+}
+
+static void read_eps(wf_mapping *m, details *d) {
+    const wf_json *eps = wf_map_key(m, "layer_norm_eps");
+    const char *layer = text_arg(m, "norm_layer");
+    bool told = layer != NULL && (wf_map_is_class(layer, "RepBN") || wf_map_is_class(layer, "LinearNorm"));
+    if (layer != NULL && told != d->repbn) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "norm_layer of %s is %s, but the checkpoint %s RepBN: another model's config?",
+                    m->config.file, layer, d->repbn ? "has" : "has no");
+    }
+    d->eps = d->repbn ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
+    if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
+        d->eps = (float)eps->number;
+    } else if (!d->repbn) {
+        wf_map_assume(m, "layer norm epsilon %g", (double)d->eps);
     }
 }
 
@@ -235,13 +254,8 @@ static void configure(wf_mapping *m, details *d) {
     if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
     }
-    const wf_json *eps = wf_map_key(m, "layer_norm_eps");
-    d->eps = d->hf ? 1e-12f : 1e-6f;
-    if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
-        d->eps = (float)eps->number;
-    } else {
-        wf_map_assume(m, "layer norm epsilon %g", (double)d->eps);
-    }
+    d->repbn = !d->hf && wf_map_is_repbn(m, "blocks.0.norm1");
+    read_eps(m, d);
     read_heads(m, d);
     read_pool(m, d);
     if (m->status == WF_OK) {
@@ -269,6 +283,14 @@ static void map_qkv(wf_mapping *m, const details *d, const char *from, const cha
     }
 }
 
+static void map_norm(wf_mapping *m, const details *d, const char *source, const char *node) {
+    if (d->repbn) {
+        wf_map_repbn(m, source, node);
+    } else {
+        wf_map_affine(m, source, node, WF_MAP_VECTOR, true);
+    }
+}
+
 static void map_block(wf_mapping *m, const details *d, uint32_t b) {
     const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b);
     const struct {
@@ -287,7 +309,11 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
         bool vector = strncmp(rows[i].node, "norm", 4) == 0;
         const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : rows[i].timm);
         const char *node = wf_map_format(m, "%s.%s", to, rows[i].node);
-        wf_map_affine(m, source, node, vector ? WF_MAP_VECTOR : WF_MAP_LINEAR, vector);
+        if (vector) {
+            map_norm(m, d, source, node);
+        } else {
+            wf_map_affine(m, source, node, WF_MAP_LINEAR, false);
+        }
         wf_map_tap(m, source, node, "nlc");
         if (d->layer_scale && (i == 2 || i == 5)) {
             wf_map_tensor(m, wf_map_format(m, "%s.ls%d.gamma", from, i == 2 ? 1 : 2), wf_map_format(m, "%s.scale%d", to, i == 2 ? 1 : 2),
@@ -328,7 +354,7 @@ static void map_head(wf_mapping *m, const details *d) {
     const char *norm = d->hf ? wf_map_format(m, "%slayernorm", d->root) : d->fc_norm ? "fc_norm" : "norm";
     const char *fc = !d->hf ? "head" : d->distilled ? "cls_classifier" : "classifier";
     const char *dist = d->hf ? "distillation_classifier" : "head_dist";
-    wf_map_affine(m, norm, "norm", WF_MAP_VECTOR, true);
+    map_norm(m, d, norm, "norm");
     wf_map_tap(m, norm, "norm", d->fc_norm ? "nc" : "nlc");
     const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.weight", fc));
     if (t != NULL && t->n_dims == 2) {
@@ -348,7 +374,7 @@ static void check_left_over(wf_mapping *m, const details *d) {
     const char *inside = d->hf ? wf_map_format(m, "%sencoder.", d->root) : "blocks.";
     for (uint64_t i = 0; i < m->source->tensor_count && m->status == WF_OK; i++) {
         const char *name = m->source->tensors[i].name;
-        if (!m->used[i] && (strncmp(name, inside, strlen(inside)) == 0 || strncmp(name, "norm_pre.", 9) == 0 ||
+        if (!m->used[i] && wf_map_left_over(m, name) == NULL && (strncmp(name, inside, strlen(inside)) == 0 || strncmp(name, "norm_pre.", 9) == 0 ||
                             strncmp(name, "attn_pool.", 10) == 0)) {
             wf_map_fail(m, WF_E_UNSUPPORTED, name, "tensor \"%s\" belongs to a part that this version's ViT does not have", name);
         }
@@ -357,6 +383,7 @@ static void check_left_over(wf_mapping *m, const details *d) {
 
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
     const details *d = m->details;
+    const char *norm = d->repbn ? "repbn" : "layer_norm";
     const struct {
         const char *key;
         uint32_t value;
@@ -366,8 +393,8 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                    {"vit.input.channels", m->channels},     {"vit.input.height", m->image.height}, {"vit.input.width", m->image.width}};
     const struct {
         const char *key, *text;
-    } texts[] = {{"vit.norm", m->change.norm != NULL ? m->change.norm : "layer_norm"},
-                 {"vit.head.norm", m->change.norm != NULL ? m->change.norm : "layer_norm"},
+    } texts[] = {{"vit.norm", m->change.norm != NULL ? m->change.norm : norm},
+                 {"vit.head.norm", m->change.norm != NULL ? m->change.norm : norm},
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
                  {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
@@ -388,10 +415,10 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
 
 /* What a picture is assumed to want when no file says it. */
 static wf_image_params assumed_image(const details *d) {
-    wf_image_params p = wf_map_imagenet(d->grid_h * d->patch, 0.9f);
+    wf_image_params p = wf_map_imagenet(d->grid_h * d->patch, d->repbn ? 0.875f : 0.9f);
     p.width = d->grid_w * d->patch;
-    p.round_long = !d->hf; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
-    bool deit = d->distilled || strcmp(d->root != NULL ? d->root : "", "deit.") == 0;
+    p.round_long = !d->hf && !d->repbn; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
+    bool deit = d->distilled || strcmp(d->root != NULL ? d->root : "", "deit.") == 0 || d->repbn;
     if (d->hf) {
         p.crop_pct = deit ? 0.875f : 1.0f;
         p.squash = !deit;
@@ -416,8 +443,8 @@ wf_status wf_map_vit(wf_mapping *m, bool *known) {
     m->details = d;
     m->metadata = write_metadata;
     m->architecture = "vit";
-    m->family = d->hf ? "transformers" : "timm";
     configure(m, d);
+    m->family = d->hf ? "transformers" : d->repbn ? "xinghaochen/SLAB" : "timm";
     if (m->status != WF_OK) {
         return m->status;
     }

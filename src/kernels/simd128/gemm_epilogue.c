@@ -43,9 +43,7 @@ WF_INLINE void epilogue(const wf_gemm *g, const part *at, const kind k) {
                 }
                 wasm_v128_store(c + 4 * v, x);
             }
-            if (k.added) {
-                residual += ldr;
-            }
+            residual += k.added ? ldr : 0;
         }
     }
 }

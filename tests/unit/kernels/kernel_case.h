@@ -16,6 +16,7 @@
 #include "graph/op_table.h"
 #include "kernels/codec.h"
 
+enum { KC_GUARD = 64, KC_WEIGHTS = 5 };
 typedef enum kc_form { KC_F64, KC_SCALAR, KC_SIMD, KC_FORMS } kc_form;
 
 typedef struct kc_weight {
@@ -27,7 +28,7 @@ typedef struct kc_spec {
     wf_op op;
     wf_op_params p;
     wf_shape in[2]; /* c = 0: absent */
-    kc_weight w[3]; /* n = 0: absent */
+    kc_weight w[KC_WEIGHTS]; /* n = 0: absent */
     wf_dtype type;  /* of the matrix: WF_F32 (0), WF_F16, WF_Q4_0 or WF_Q8_0 */
     float offset;   /* inputs are uniform in offset −1.03 … +0.97 */
 } kc_spec;
@@ -38,7 +39,7 @@ typedef struct kernel_case {
     wf_op_call call[KC_FORMS];
 } kernel_case;
 
-enum { KC_GUARD = 64 };
+
 
 static inline size_t kc_round(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -165,7 +166,7 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
     for (int i = 0; i < 2; i++) {
         shapes.in[i].shape = spec->in[i];
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < KC_WEIGHTS; i++) {
         shapes.w[i].n = spec->w[i].n;
         shapes.w[i].k = spec->w[i].k;
     }
@@ -185,7 +186,7 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
                 spec->in[i].c != 0 ? kc_alloc(elements * kc_real((kc_form)form)) : NULL;
             most = elements > most ? elements : most;
         }
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < KC_WEIGHTS; i++) {
             size_t elements = (size_t)spec->w[i].n * spec->w[i].k;
             most = elements > most ? elements : most;
             if (elements != 0) {
@@ -201,7 +202,7 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
             kc_set_input(c, i, noise);
         }
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < KC_WEIGHTS; i++) {
         if (spec->w[i].n != 0) {
             wf_test_fill(noise, (size_t)spec->w[i].n * spec->w[i].k, -0.93f, 1.07f);
             kc_set_weight(c, i, noise);
@@ -213,8 +214,10 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
 
 static inline void kc_free(kernel_case *c) {
     for (int form = 0; form < KC_FORMS; form++) {
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < WF_OP_INPUTS; i++) {
             free(c->call[form].in[i].data);
+        }
+        for (int i = 0; i < KC_WEIGHTS; i++) {
             free((void *)c->call[form].w[i].data);
         }
         if (c->call[form].out.data != NULL) {
@@ -310,7 +313,7 @@ static inline void kc_check_segment(const kernel_case *c, uint32_t segment) {
             memcpy(call->in[i].data, (const char *)c->call[KC_SIMD].in[i].data + segment * bytes, bytes);
         }
     }
-    wf_weight own[3];
+    wf_weight own[KC_WEIGHTS];
     memcpy(own, call->w, sizeof own);
     memcpy(call->w, c->call[KC_SIMD].w, sizeof own);
     kc_run(&one, KC_SIMD);
@@ -327,7 +330,7 @@ static inline void kc_expect_refusal(const kc_spec *spec, wf_status code, const 
     for (int i = 0; i < 2; i++) {
         shapes.in[i].shape = spec->in[i];
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < KC_WEIGHTS; i++) {
         shapes.w[i].n = spec->w[i].n;
         shapes.w[i].k = spec->w[i].k;
     }
@@ -345,7 +348,7 @@ static inline wf_shape kc_inferred(const kc_spec *spec) {
     for (int i = 0; i < 2; i++) {
         shapes.in[i].shape = spec->in[i];
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < KC_WEIGHTS; i++) {
         shapes.w[i].n = spec->w[i].n;
         shapes.w[i].k = spec->w[i].k;
     }
