@@ -10,7 +10,7 @@
 #include "graph/graph.h"
 
 /* Work below this is done by one thread (tests/bench/README.md, "Threads"). */
-enum { WF_PLAN_THREADS_PAY_NS = 10000 };
+enum { WF_PLAN_THREADS_PAY_NS = 20000 };
 
 typedef struct wf_plan {
     wf_graph graph;        /* owned */

@@ -148,11 +148,13 @@ for (const [mode, options] of [
     check(`${runs} runs give the same answer (${how})`, wrong === 0, `${wrong} did not`);
     const still = ["peak", "allocations", "workers", "listeners", "nodes"];
     check(`wasm memory, allocations, workers, listeners and nodes stay (${how})`, still.every((n) => samples.grew(n) === 0) && samples.last("workers") === expected, text(samples, ...still));
-    check(`heap and resident memory stay (${how})`, samples.grew("heap") < 0.5 * MB && samples.grew("rss") < warm(8), text(samples, "heap", "rss"));
+    check(`heap and resident memory stay (${how})`, samples.grew("heap") < 0.5 * MB && samples.grewLeast("rss") < warm(8), text(samples, "heap", "rss"));
 
     samples = new Samples();
     began = performance.now();
-    wrong = await page.evaluate(([n, o]) => soak.cycles(n, o), [Math.ceil(cycles / 4), options]);
+    // On the page's own thread the browser keeps code and free memory of about a hundred engines, and then no more.
+    const before = options.worker === false && long ? 110 : Math.ceil(cycles / 4);
+    wrong = await page.evaluate(([n, o]) => soak.cycles(n, o), [before, options]);
     for (let i = 0; i < 9; i++) {
       wrong += await page.evaluate(([n, o]) => soak.cycles(n, o), [Math.ceil((cycles * 0.75) / 9), options]);
       await until(() => page.live.size === expected);
@@ -161,7 +163,7 @@ for (const [mode, options] of [
     console.log(`# ${cycles} × load, classify, free (${how}, ${((performance.now() - began) / cycles).toFixed(0)} ms each): ${text(samples, "rss", "heap", "workers", "threads", "listeners", "nodes")}`);
     check(`${cycles} loads and frees leave workers, listeners and nodes as they were (${how})`, wrong === 0 && samples.last("workers") === expected && samples.grew("listeners") <= 0 && samples.grew("nodes") <= 0, text(samples, "workers", "listeners", "nodes"));
     const unfetched = 2 * bytes.length; // models that were freed and that the collector may still hold
-    check(`and memory (${how})`, samples.grew("heap") < 0.5 * MB && samples.grew("rss") < warm(20) + unfetched, text(samples, "heap", "rss"));
+    check(`and memory (${how})`, samples.grew("heap") < 0.5 * MB && samples.grewLeast("rss") < warm(20) + unfetched, text(samples, "heap", "rss"));
 
     const stops = await page.evaluate((n) => soak.stoppedRuns(n), counts.aborts);
     check(`${counts.aborts} classifications stopped at random moments, ${stops.stopped} of them in time: the next is right (${how})`, stops.wrong === 0 && stops.stopped > 0, JSON.stringify(stops));

@@ -64,7 +64,8 @@ for (const worker of [true, false]) {
       `${(more / MB).toFixed(1)} MB beside ${(large.weights / MB).toFixed(1)} MB of weights and ${(large.activations / MB).toFixed(1)} MB of activations`;
     const path = await grow((name) => files[name]);
     check(`from a path: ${text(path)} (${on})`, path.more <= 8 * MB);
-    const { heap, weights, activations } = path.large;
+    const { heap, weights, activations, peak } = path.large;
+    check(`PoolFormer-S12 in f32: ${(peak / MB).toFixed(1)} MB of wasm memory, 120 at most (${on})`, peak <= 120 * MB);
     check(
       `the engine's own heap: ${((heap - weights - activations) / MB).toFixed(1)} MB beside them (${on})`,
       heap <= weights + activations + 8 * MB,

@@ -67,6 +67,8 @@ WF_TEST(nodes_are_told_and_run_one_by_one) {
     CHECK_OK(wf_session_create(m, NULL, 0, &s, &err), err);
     CHECK(wf_session_node_count(s) == 0 && wf_session_nodes_done(s) == 0, "nodes before there is a plan");
     CHECK_OK(wf_session_prepare(s, 1, info.height, info.width, &err), err);
+    CHECK(wf_session_bytes(s) == info.activation_bytes, "planned %llu bytes, held %llu", (unsigned long long)info.activation_bytes,
+          (unsigned long long)wf_session_bytes(s));
     uint32_t count = wf_session_node_count(s);
     CHECK(count == info.nodes, "%u nodes, the model says %u", count, info.nodes);
     uint64_t products = 0;
