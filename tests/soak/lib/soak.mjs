@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { root } from "../../web/lib/web.mjs";
 
 export const long = process.argv.includes("--long");
-export const counts = long ? { runs: 10000, cycles: 200, aborts: 100 } : { runs: 600, cycles: 16, aborts: 20 };
+export const counts = long ? { runs: 10000, cycles: 200, aborts: 100 } : { runs: 150, cycles: 8, aborts: 8 };
 export const model = join(root, "models/poolformer-tiny64/poolformer-tiny64.gguf");
 export const MB = 1e6;
 export const picture = {
