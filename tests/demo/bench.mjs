@@ -14,12 +14,14 @@ const bytesOf = (buffer) => buffer.buffer.slice(buffer.byteOffset, buffer.byteOf
 await attempt("the ONNX model", async () => {
   const { onnx, input } = onnxOf(bytesOf(shipped));
   check("has the model's input", input.join() === "1,3,64,64", input.join());
-  check("holds all weights as floats", onnx.length > 4 * 1.2e6 && onnx.length < 4 * 1.3e6, `${onnx.length}`);
+  check("holds all weights as floats", onnx.length > 3.6 * shipped.length && onnx.length < 4 * shipped.length, `${onnx.length}`);
+  const { meta } = readGguf(bytesOf(shipped));
+  const blocks = meta["poolformer.block_count"].reduce((a, b) => a + b);
   const text = Buffer.from(onnx).toString("latin1");
   const count = (op) => text.split(`"\x04${String.fromCharCode(op.length)}${op}`).length - 1 || text.split(op).length - 1;
-  check("has the official model's ops", count("InstanceNormalization") === 11 && count("AveragePool") === 5 && count("Erf") >= 5 && count("Gemm") === 1, `${count("InstanceNormalization")} ${count("AveragePool")} ${count("Gemm")}`);
+  check("has the official model's ops", count("InstanceNormalization") === 2 * blocks + 1 && count("AveragePool") === blocks && count("Erf") >= blocks && count("Gemm") === 1, `${count("InstanceNormalization")} ${count("AveragePool")} ${count("Gemm")}`);
   const head = readGguf(bytesOf(shipped)).tensor("head.weight");
-  check("Q8_0 is decoded", head.n === 64 && head.k === 256 && head.data.every(Number.isFinite) && head.data.some((v) => Math.abs(v) > 1e-3));
+  check("Q8_0 is decoded", head.n === 64 && head.k === meta["poolformer.embedding_length"].at(-1) && head.data.every(Number.isFinite) && head.data.some((v) => Math.abs(v) > 1e-3));
   const wrong = [
     [new ArrayBuffer(10), /no GGUF file/],
     [bytesOf(shipped).slice(0, 3000), /damaged/],
@@ -46,7 +48,7 @@ await attempt("the page", async () => {
   check("each with its share of the limit", rows.every((r) => (Number(r[2]) > 0 ? /^\d+ %$/ : /^$/).test(r[5])), JSON.stringify(rows));
   check("says what the limits are", /GFLOP\/s, .* GOP\/s, copies .* GB\/s/.test(await page.textContent("#limits")), await page.textContent("#limits"));
   await page.check("#each");
-  check("a line for every node", (await page.$$("#rows tr")).length === 37);
+  check("a line for every node", (await page.$$("#rows tr")).length > 5 * rows.length);
   await page.uncheck("#each");
   await page.click("#compare");
   await page.waitForFunction(() => document.body.dataset.comparisons === "1", undefined, { timeout: 120000 });
