@@ -271,6 +271,23 @@ static wf_status drop_from_readers(planner *p, const wf_stream_norm *norm) {
     return WF_OK;
 }
 
+static wf_status choose_channel(planner *p, uint32_t stream, wf_error *err) {
+    uint32_t count = 0, *readers = wf_arena_alloc(p->m->arena, (p->m->row_count + 1) * sizeof *readers);
+    if (readers == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to rewrite norms");
+    }
+    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
+        const wf_stream_norm *norm = &p->streams.norms[i];
+        for (uint32_t r = 0; r < norm->reader_count && norm->stream == stream; r++) {
+            readers[count++] = row_of(p, weight_name(p, p->streams.graph->nodes[norm->readers[r]].w[0]));
+        }
+    }
+    uint32_t channels = p->streams.list[stream].channels;
+    WF_TRY(wf_choose_channel(p->m, readers, count, channels, p->o->type, &p->drop[stream], err));
+    wf_map_note(p->m, "channel %u of %u is not stored", p->drop[stream], channels);
+    return WF_OK;
+}
+
 /* ---- what is asked for ---- */
 
 static bool replaces(const planner *p) { return p->o->norm != WF_CONVERT_NORM_KEEP; }
@@ -326,7 +343,10 @@ static wf_status plan(planner *p, wf_error *err) {
         WF_TRY(fold_scales(p, replaces(p), err));
     }
     for (uint32_t i = 0; i < p->streams.count; i++) {
-        p->drop[i] = p->o->norm == WF_CONVERT_NORM_CRMS ? p->streams.list[i].channels - 1 : WF_NO_CHANNEL;
+        p->drop[i] = WF_NO_CHANNEL;
+        if (p->o->norm == WF_CONVERT_NORM_CRMS) {
+            WF_TRY(choose_channel(p, i, err));
+        }
     }
     for (uint32_t i = 0; i < p->streams.norm_count && p->o->norm == WF_CONVERT_NORM_CRMS; i++) {
         WF_TRY(drop_from_readers(p, &p->streams.norms[i]));

@@ -26,6 +26,11 @@ wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t 
 /* The same with the row's recipe applied. */
 wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err);
 
+/* drop_channel.c: the channel of a stream that costs least when its readers (rows of the map, recipes without a drop) are stored as
+   `type`; the last for types of floats. */
+wf_status wf_choose_channel(const wf_mapping *m, const uint32_t *readers, uint32_t count, uint32_t channels, wf_dtype type,
+                            uint32_t *channel, wf_error *err);
+
 /* Plans what options ask for (norm, fold) on the mapped model: sets recipes, removes rows that were folded away, adds biases, drops
    taps that would no longer be the source's, and leaves what the architecture's metadata must say in m->change. Refuses, naming
    tensor and reason, where a rewrite would not be exact. */

@@ -1,7 +1,7 @@
 // Not a test of the suite: it needs ImageNet pictures and weights that don't ship. The real ViT-Ti/16 over 150 photos and six PNGs
 // against recorded results of a float32 reference:
 //
-//     node tests/golden/check_vit_photos.mjs DATA [f32 f16 q8_0 …]      DATA holds weights/, vision/, golden/
+//     node tests/golden/check_vit_photos.mjs DATA [f32 f32:rms q8_0:crms …]      DATA holds weights/, vision/, golden/
 //
 // Per type: top-1, how many photos have the recorded top-5 in the recorded order (neighbours whose recorded values differ by less than
 // 0.05 may swap, and so may rank 5 with an unrecorded rank 6), and the largest difference of the PNGs' logits.
@@ -60,8 +60,9 @@ function compareTop(ours, want) {
     return '';
 }
 
-function convert(type, name, config) {
-    const path = join(folder, name), options = [];
+function convert(what, name, config) {
+    const [type, norm = 'keep'] = what.split(':');
+    const path = join(folder, name), options = ['--norm', norm];
     if (config) {
         writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
         options.push('--config', join(folder, 'config.json'));
@@ -78,7 +79,7 @@ for (const type of types.length ? types : ['f32', 'f16', 'q8_0']) {
         const difference = compareTop(photos[i].top, r.top);
         top1 += photos[i].top[0].index === r.truth;
         same += difference === '';
-        if (difference && type === 'f32') console.log(`# ${r.file}: ${difference}`);
+        if (difference && type.startsWith('f32')) console.log(`# ${r.file}: ${difference}`);
     }
     // the PNGs are the inputs themselves: no margin to cut off
     const truth = readNpy(join(pack, 'golden/vit_in224/logits_f32.npy'));
@@ -88,7 +89,7 @@ for (const type of types.length ? types : ['f32', 'f16', 'q8_0']) {
         for (const {index, score} of p.top) largest = Math.max(largest, Math.abs(score - truth[i][index]));
     }
     console.log(`# ${type}: top-1 ${top1}/150, recorded top-5 in ${same}/150, PNG logits within ${largest.toExponential(2)}`);
-    if (type === 'f32') {
+    if (type.startsWith('f32')) {
         check('top-5 of all photos', same === 150);
         check('logits of the PNGs within 1e-4', largest <= 1e-4, String(largest));
     }

@@ -43,7 +43,9 @@ WF_INLINE void epilogue(const wf_gemm *g, const part *at, const kind k) {
                 }
                 wasm_v128_store(c + 4 * v, x);
             }
-            residual += k.added ? ldr : 0;
+            if (k.added) {
+                residual += ldr;
+            }
         }
     }
 }
