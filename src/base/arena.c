@@ -3,10 +3,10 @@
 
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/print.h"
 
 enum { BLOCK_BYTES = 16 * 1024, ALIGNMENT = 16 };
 
@@ -65,11 +65,11 @@ char *wf_arena_format(wf_arena *arena, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = wf_print_list(NULL, 0, format, args);
     va_end(args);
     char *p = n < 0 ? NULL : wf_arena_alloc(arena, (size_t)n + 1);
     if (p != NULL) {
-        vsnprintf(p, (size_t)n + 1, format, again);
+        wf_print_list(p, (size_t)n + 1, format, again);
     }
     va_end(again);
     return p;

@@ -3,8 +3,9 @@
 #include "base/status.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/print.h"
 
 static void copy_clean(char *dst, size_t cap, const char *src) {
     static const char hex[] = "0123456789abcdef";
@@ -31,7 +32,7 @@ wf_status wf_fail(wf_error *err, wf_status code, const char *where, int64_t offs
     char raw[sizeof err->text];
     va_list args;
     va_start(args, format);
-    vsnprintf(raw, sizeof raw, format, args);
+    wf_print_list(raw, sizeof raw, format, args);
     va_end(args);
     err->code = code;
     err->offset = offset;

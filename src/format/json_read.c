@@ -2,12 +2,11 @@
    surrogates, NUL, raw control characters, trailing commas and bytes behind the value are errors; a
    byte order mark is skipped. Linear in the text but for the duplicate-key check, which sorts (O(k
    log k) for an object of k keys). */
-#include <locale.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/decimal.h"
 #include "format/json.h"
 #include "format/sort.h"
 
@@ -204,19 +203,6 @@ static size_t skip_digits(parser *p) {
     return p->at - start;
 }
 
-/* strtod follows the process's locale; where that has another decimal point, it gets what it wants.
- */
-static double decimal(char *token) {
-    char *end;
-    double v = strtod(token, &end);
-    char *point = *end == '.' ? end : NULL;
-    if (point != NULL) {
-        *point = localeconv()->decimal_point[0];
-        v = strtod(token, NULL);
-    }
-    return v;
-}
-
 static wf_status take_number(parser *p, double *out) {
     size_t start = p->at;
     if (peek(p) == '-') {
@@ -242,14 +228,11 @@ static wf_status take_number(parser *p, double *out) {
             return fail(p, "digits are missing in the exponent");
         }
     }
-    char token[LONGEST_NUMBER + 1];
     size_t n = p->at - start;
     if (n > LONGEST_NUMBER) {
         return fail(p, "a number of more than 400 characters");
     }
-    memcpy(token, p->text + start, n);
-    token[n] = '\0';
-    *out = decimal(token);
+    *out = wf_decimal_parse(p->text + start, n, NULL);
     return isfinite(*out) ? WF_OK : fail(p, "a number too large for a double");
 }
 

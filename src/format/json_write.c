@@ -3,11 +3,11 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/decimal.h"
+#include "base/print.h"
 #include "format/json.h"
 
 void wf_text_free(wf_text *t) {
@@ -50,12 +50,12 @@ void wf_text_format(wf_text *t, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = wf_print_list(NULL, 0, format, args);
     va_end(args);
     if (n < 0) {
         t->failed = true;
     } else if (reserve(t, (size_t)n)) {
-        vsnprintf(t->data + t->length, (size_t)n + 1, format, again);
+        wf_print_list(t->data + t->length, (size_t)n + 1, format, again);
         t->length += (size_t)n;
     }
     va_end(again);
@@ -100,15 +100,9 @@ void wf_text_json_number(wf_text *t, double v) {
         return;
     }
     for (int precision = 15; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, v);
-        if (strtod(digits, NULL) == v) {
+        wf_print(digits, sizeof digits, "%.*g", precision, v);
+        if (wf_decimal_parse(digits, strlen(digits), NULL) == v) {
             break;
-        }
-    }
-    for (char *c = digits; *c != '\0';
-         c++) { /* the process's locale may have put its own decimal point */
-        if (!(*c >= '0' && *c <= '9') && *c != '-' && *c != '+' && *c != 'e') {
-            *c = '.';
         }
     }
     wf_text_add(t, digits);

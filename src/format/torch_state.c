@@ -6,9 +6,9 @@
    A tensor is a view of a storage, whose place the container tells. */
 #include "format/torch_state.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/print.h"
 #include "format/source_finish.h"
 
 static const struct {
@@ -69,7 +69,7 @@ static wf_status no_state_dict(const wf_pickle_value *top, wf_error *err) {
     }
     for (size_t i = 0; i + 1 < top->as.list.count && strlen(keys) < 120; i += 2) {
         if (top->as.list.items[i]->kind == WF_PICKLE_STRING) {
-            snprintf(keys + strlen(keys), sizeof keys - strlen(keys), "%s%.30s",
+            wf_print(keys + strlen(keys), sizeof keys - strlen(keys), "%s%.30s",
                      keys[0] != '\0' ? ", " : "", top->as.list.items[i]->as.string.text);
         }
     }
@@ -92,7 +92,7 @@ static wf_status note_choice(wf_source *s, const wf_pickle_value *top, size_t ch
     for (size_t i = 0; i < USUAL; i++) {
         const wf_pickle_value *v = i != chosen ? wf_pickle_get(top, usual[i]) : NULL;
         if (v != NULL && count_tensors(v) != 0) {
-            snprintf(others + strlen(others), sizeof others - strlen(others), "%s%s",
+            wf_print(others + strlen(others), sizeof others - strlen(others), "%s%s",
                      count != 0 ? ", " : "", usual[i]);
             count++;
         }

@@ -1,9 +1,9 @@
 /* Node list, names and weight look-up of a graph under construction. */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/print.h"
 #include "graph/graph.h"
 
 void wf_graph_init(wf_graph *g, wf_arena *arena, wf_weights *weights) {
@@ -30,7 +30,7 @@ wf_id wf_graph_fail(wf_graph *g, wf_status code, const char *where, const char *
     char text[sizeof g->error.text];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    wf_print_list(text, sizeof text, format, args);
     va_end(args);
     wf_fail(&g->error, code, where, -1, "%s", text);
     return WF_NONE;
@@ -46,7 +46,7 @@ uint32_t wf_graph_enter(wf_graph *g, const char *format, ...) {
     uint32_t mark = (uint32_t)strlen(g->prefix);
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(g->prefix + mark, sizeof g->prefix - mark, format, args);
+    int n = wf_print_list(g->prefix + mark, sizeof g->prefix - mark, format, args);
     va_end(args);
     if (n < 0 || mark + (uint32_t)n + 2 > sizeof g->prefix) {
         wf_graph_fail(g, WF_E_ARGUMENT, g->prefix, "scope names are nested too deeply");

@@ -1,8 +1,9 @@
 /* The registry, and metadata access with errors that name the key, the value and the bounds. */
 #include "models/models.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "base/print.h"
 
 #define WF_ARCH(name, configure, build)                                                                      \
     wf_status configure(const wf_gguf *meta, wf_arena *arena, const void **config, wf_input_spec *input, wf_error *err); \
@@ -34,7 +35,7 @@ const char *wf_arch_list(void) {
 }
 
 static const char *full_key(const wf_meta *m, const char *key, char *buffer, size_t n) {
-    snprintf(buffer, n, "%s.%s", m->arch, key);
+    wf_print(buffer, n, "%s.%s", m->arch, key);
     return buffer;
 }
 
@@ -49,7 +50,7 @@ void wf_meta_fail(wf_meta *m, const char *key, const char *why) {
 
 static void fail_range(wf_meta *m, const char *key, uint64_t v, uint32_t low, uint32_t high) {
     char why[96];
-    snprintf(why, sizeof why, "is %llu, outside %u … %u", (unsigned long long)v, low, high);
+    wf_print(why, sizeof why, "is %llu, outside %u … %u", (unsigned long long)v, low, high);
     wf_meta_fail(m, key, why);
 }
 
@@ -76,7 +77,7 @@ float wf_meta_f32(wf_meta *m, const char *key, float low, float high) {
     }
     float f = (float)v;
     if (!(f >= low && f <= high)) {
-        snprintf(why, sizeof why, "is %g, outside %g … %g", v, (double)low, (double)high);
+        wf_print(why, sizeof why, "is %g, outside %g … %g", v, (double)low, (double)high);
         wf_meta_fail(m, key, why);
         return low;
     }

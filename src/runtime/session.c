@@ -1,8 +1,8 @@
 /* A session: plans for the shape classes that it has seen, one block of memory for activations, one run at a time. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/print.h"
 #include "runtime/model.h"
 
 enum { KEPT_PLANS = 4 };
@@ -42,7 +42,7 @@ static wf_status unknown_tap(const wf_model *m, const char *name, wf_error *err)
     size_t at = 0;
     list[0] = '\0';
     for (uint32_t i = 0; i < m->tap_count && at + 60 < sizeof list; i++) {
-        at += (size_t)snprintf(list + at, sizeof list - at, "%s%.48s", i != 0 ? ", " : "", m->taps[i].source);
+        at += (size_t)wf_print(list + at, sizeof list - at, "%s%.48s", i != 0 ? ", " : "", m->taps[i].source);
     }
     return wf_fail(err, WF_E_ARGUMENT, name, -1, "there is no tap \"%s\"; %s has %u: %s", name, m->file_name, m->tap_count, list);
 }
