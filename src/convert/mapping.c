@@ -81,7 +81,7 @@ const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
 /* The source tensor, if it is there and has the form of `kind`; NULL without an error when absent and optional. */
 static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf_map_kind kind, bool optional) {
     static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]",
-                                         "[1, rows, c] or [rows, c]"};
+                                         "[1, rows, c] or [rows, c]", "[c, 1, kh, kw]"};
     if (m->status != WF_OK) {
         return NULL;
     }
@@ -99,6 +99,7 @@ static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf
                 : kind == WF_MAP_LINEAR    ? t->n_dims == 2 || flat
                 : kind == WF_MAP_CONV      ? t->n_dims == 4
                 : kind == WF_MAP_TABLE_CHW ? t->n_dims == 4 && t->dims[0] == 1
+                : kind == WF_MAP_DEPTHWISE ? t->n_dims == 4 && t->dims[1] == 1
                                            : t->n_dims == 2 || (t->n_dims == 3 && t->dims[0] == 1);
     if (!fits || t->elements == 0) {
         wf_map_fail(m, WF_E_SHAPE, source_name, "tensor \"%s\" has %u dimensions where %s was expected", source_name, t->n_dims,

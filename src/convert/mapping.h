@@ -15,7 +15,8 @@ typedef enum wf_map_kind {
     WF_MAP_LINEAR,   /* [out, in] or [out, in, 1, 1] */
     WF_MAP_CONV,     /* [out, in, kh, kw] → [out, (kh, kw, in)] */
     WF_MAP_TABLE_CHW, /* [1, c, h, w] → [h·w, c]: stays F32 */
-    WF_MAP_TABLE_ROWS /* [1, rows, c] or [rows, c]: stays F32 */
+    WF_MAP_TABLE_ROWS, /* [1, rows, c] or [rows, c]: stays F32 */
+    WF_MAP_DEPTHWISE  /* [c, 1, kh, kw] → [kh·kw, c]: stays F32 */
 } wf_map_kind;
 
 enum { WF_MAP_STACK = 4 };

@@ -27,7 +27,7 @@ wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t 
         memset(line, 0, s.k * sizeof *line);
         return WF_OK;
     }
-    if (r->kind == WF_MAP_TABLE_CHW) {
+    if (r->kind == WF_MAP_TABLE_CHW || r->kind == WF_MAP_DEPTHWISE) {
         for (uint64_t c = 0; c < s.k; c++) {
             WF_TRY(wf_source_read_f64(m->source, r->source, c * s.rows + i, 1, line + c, err));
         }

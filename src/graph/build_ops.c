@@ -173,6 +173,28 @@ wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads
     return wf_graph_add(g, name, &n);
 }
 
+static uint32_t take_table(wf_graph *g, const char *name, uint32_t rows, uint32_t c) {
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    uint32_t table = wf_graph_table(g, "weight", rows, c);
+    wf_graph_leave(g, mark);
+    return table;
+}
+
+wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, uint32_t window) {
+    wf_node n = node_of(WF_OP_SLA, qkv);
+    const wf_shape *s = wf_graph_shape(g, qkv);
+    n.p.heads = heads;
+    n.p.head_dim = head_dim;
+    n.p.kernel_h = n.p.kernel_w = window;
+    n.p.eps = 1e-6f;
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    n.w[0] = take_table(g, "position", s->h * s->w, heads * head_dim);
+    n.w[1] = take_table(g, "window", window * window, head_dim);
+    n.w[2] = wf_graph_vector(g, "window.bias", head_dim);
+    wf_graph_leave(g, mark);
+    return wf_graph_add(g, name, &n);
+}
+
 wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name) {
     wf_node n = node_of(WF_OP_TRANSPOSE, x);
     return wf_graph_add(g, name, &n);
@@ -183,13 +205,6 @@ wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name, uint32_t firs
     n.p.first = first;
     n.p.count = count;
     return wf_graph_add(g, name, &n);
-}
-
-static uint32_t take_table(wf_graph *g, const char *name, uint32_t rows, uint32_t c) {
-    uint32_t mark = wf_graph_enter(g, "%s", name);
-    uint32_t table = wf_graph_table(g, "weight", rows, c);
-    wf_graph_leave(g, mark);
-    return table;
 }
 
 wf_id wf_node_position(wf_graph *g, wf_id x, const char *name, const wf_position *p) {

@@ -119,6 +119,8 @@ wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
 wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale);
+/* Simplified linear attention (SLAB): NAME.position.weight [h·w, heads·d], NAME.window.{weight [window², d], bias}. */
+wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, uint32_t window);
 wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name);
 /* Rows first … first + count − 1 of each segment; count = 0: to its end. */
 wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t count);

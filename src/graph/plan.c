@@ -188,7 +188,7 @@ uint32_t wf_plan_live_nodes(const wf_plan *plan) {
 /* Nanoseconds on one thread, to within a factor of two or three: a unit of cost is a multiply–add of a product, and elsewhere an
    element touched. */
 static double about_ns(wf_op op, uint64_t cost) {
-    bool products = op == WF_OP_LINEAR || op == WF_OP_CONV2D || op == WF_OP_ATTENTION;
+    bool products = op == WF_OP_LINEAR || op == WF_OP_CONV2D || op == WF_OP_ATTENTION || op == WF_OP_SLA;
     return (double)cost * (products ? 0.03 : 0.3);
 }
 

@@ -76,13 +76,13 @@ typedef enum wf_norm_by { WF_BY_DEVIATION, WF_BY_RMS, WF_BY_CRMS } wf_norm_by;
 /* One struct for the parameters of all ops: small, copied into the plan as u32 words for other executors. */
 typedef struct wf_op_params {
     uint32_t act;                  /* wf_act: linear, conv2d */
-    float eps;                     /* group_norm, layer_norm, head_norm */
+    float eps;                     /* norms, sla */
     uint32_t norm_by;              /* wf_norm_by: layer_norm */
-    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d */
+    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d; sla: of the window */
     uint32_t stride_h, stride_w;   /* conv2d */
     uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */
     uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */
-    uint32_t heads, head_dim;      /* attention, head_norm */
+    uint32_t heads, head_dim;      /* attention, sla, head_norm */
     float scale;                   /* attention: on the scores */
     uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
                                       head_norm: first head; position: rows in front of the grid;

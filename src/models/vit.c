@@ -4,6 +4,7 @@
 
    Keys under "vit.":
      block_count, embedding_length, feed_forward_length, patch_size
+     mixer              "attention" (also where the key is absent) or "sla" with attention.window (SLAB)
      attention.head_count, attention.qkv_bias, attention.qk_norm, attention.qk_norm_epsilon
      norm, norm_epsilon, layer_scale
      prefix_tokens      rows in front of the patches: class, distillation, registers
@@ -53,13 +54,24 @@ static wf_norm_slot read_norm(wf_meta *m, const char *kind, const char *eps) {
     return slot;
 }
 
+static void read_mixer(wf_meta *m, wf_mixer *mixer) {
+    int kind = wf_gguf_find(m->gguf, "vit.mixer") == NULL ? WF_MIXER_ATTENTION : wf_mixer_kind_of(wf_meta_string(m, "mixer"));
+    mixer->kind = kind == WF_MIXER_SLA ? WF_MIXER_SLA : WF_MIXER_ATTENTION;
+    if (kind != WF_MIXER_ATTENTION && kind != WF_MIXER_SLA) {
+        wf_meta_fail(m, "mixer", "is neither \"attention\" nor \"sla\"");
+    }
+    if (kind == WF_MIXER_SLA) {
+        mixer->window = wf_meta_u32(m, "attention.window", 1, 31);
+    }
+}
+
 static void read_block(wf_meta *m, config *c) {
     wf_block *b = &c->block;
     c->width = wf_meta_u32(m, "embedding_length", 1, MAX_WIDTH);
     b->hidden = wf_meta_u32(m, "feed_forward_length", 1, MAX_WIDTH * 8);
     b->norm1 = b->norm2 = read_norm(m, "norm", "norm_epsilon");
     b->layer_scale = wf_meta_bool(m, "layer_scale");
-    b->mixer.kind = WF_MIXER_ATTENTION;
+    read_mixer(m, &b->mixer);
     b->mixer.heads = wf_meta_u32(m, "attention.head_count", 1, MAX_WIDTH);
     b->mixer.qkv_bias = wf_meta_bool(m, "attention.qkv_bias");
     b->mixer.qk_norm = wf_meta_bool(m, "attention.qk_norm");

@@ -46,6 +46,7 @@ typedef struct wf_mixer {
     bool qkv_bias;
     bool qk_norm;    /* attention: a layer norm over each head of q and of k, shared by the heads */
     float qk_eps;
+    uint32_t window; /* sla: of the values, odd */
 } wf_mixer;
 
 /* One row of the layer table: everything that may differ from block to block. */
@@ -63,6 +64,7 @@ wf_id wf_mixer_build(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_identity(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_pool(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_spatial_fc(wf_graph *g, wf_id n, const wf_mixer *mixer);
 
 /* Channel mixer: ffn_up → GELU → ffn_down. */

@@ -1,10 +1,10 @@
-// SLAB (RepBN for norms) against the official models, as they are and folded: then no normalisation is left. harness.mjs says how
+// SLAB (RepBN for norms, linear attention) against the official models, as they are and folded: then no normalisation is left. harness.mjs says how
 // and how closely; convert itself has compared both forms in double (1e-9) before it wrote.
 import {readFileSync} from 'node:fs';
 import {attempt, check, data, finish, join, must, native, readTensors} from './lib.mjs';
 import {checkOutputs, close, folder, run, testGolden} from './harness.mjs';
 
-const goldens = ['slab_deit_prepbn_tinycfg'];
+const goldens = ['slab_deit_prepbn_tinycfg', 'slab_deit_tinycfg'];
 
 for (const name of goldens) {
     await testGolden(name);

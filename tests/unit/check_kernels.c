@@ -203,6 +203,17 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
         s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};
         s.w[1] = a->parts & 2 ? vector(c) : (kc_weight){0};
         break;
+    case WF_OP_SLA:
+        s.p.eps = 1e-6f;
+        s.p.kernel_h = a->parts & 1 ? 5 : 3;
+        s.p.kernel_w = a->parts & 2 ? 5 : 1;
+        s.p.heads = c == 48 ? 2 : c == 180 ? 6 : c == 33 ? 3 : 1;
+        s.p.head_dim = c / s.p.heads;
+        s.in[0].c = 3 * c;
+        s.w[0] = (kc_weight){a->in.h * a->in.w, c, WF_PACK_TABLE};
+        s.w[1] = (kc_weight){s.p.kernel_h * s.p.kernel_w, s.p.head_dim, WF_PACK_TABLE};
+        s.w[2] = a->parts & 4 ? vector(s.p.head_dim) : (kc_weight){0};
+        break;
     case WF_OP_ATTENTION:
         /* 48 = 2 × 24, 180 = 6 × 30, 33 = 3 × 11, the others one head */
         s.p.heads = c == 48 ? 2 : c == 180 ? 6 : c == 33 ? 3 : 1;
@@ -290,7 +301,7 @@ static void rate_of(const kc_spec *spec, char text[32]) {
         return;
     }
     double seconds = seconds_of(&c);
-    if (spec->op == WF_OP_LINEAR || spec->op == WF_OP_CONV2D || spec->op == WF_OP_ATTENTION) {
+    if (spec->op == WF_OP_LINEAR || spec->op == WF_OP_CONV2D || spec->op == WF_OP_ATTENTION || spec->op == WF_OP_SLA) {
         double products = (double)wf_op_get(spec->op)->cost(&c.call[KC_SIMD]);
         snprintf(text, 32, "%.1f GMAC/s", products / seconds * 1e-9);
     } else {

@@ -57,7 +57,7 @@ static void copy_list(wf_mapping *m, const char *key, wf_map_list *list) {
 /* Which 2-D tensors are tables (they stay F32) is known to the model's code; a table is what is called position or prefix. */
 static wf_map_kind kind_of(const wf_source_tensor *t) {
     return t->n_dims == 1 ? WF_MAP_VECTOR
-           : ends(t->name, "position.weight") || ends(t->name, "prefix.weight") ? WF_MAP_TABLE_ROWS
+           : ends(t->name, "position.weight") || ends(t->name, "prefix.weight") || ends(t->name, "window.weight") ? WF_MAP_TABLE_ROWS
                                                                                    : WF_MAP_LINEAR;
 }
 

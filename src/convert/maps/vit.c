@@ -2,7 +2,8 @@
 
      timm   patch_embed.proj, cls_token, dist_token, reg_token, pos_embed, blocks.N.{norm1, attn.{qkv, q_norm, k_norm, proj}, ls1.gamma,
             norm2, mlp.{fc1, fc2}, ls2.gamma}, norm or fc_norm, head, head_dist
-     SLAB   timm's names with RepBN for norms: norm1.{alpha, bn.*} or, inside a LinearNorm, norm1.norm2.{alpha, bn.*}
+     SLAB   timm's names with RepBN for norms: norm1.{alpha, bn.*} or, inside a LinearNorm, norm1.norm2.{alpha, bn.*}; with linear
+            attention also attn.{positional_encoding, dwc}, and a cls_token that the model does not use
      HF     {vit,deit}.embeddings.{patch_embeddings.projection, cls_token, distillation_token, position_embeddings},
             .encoder.layer.N.{layernorm_before, attention.attention.{query,key,value}, attention.output.dense, layernorm_after,
             intermediate.dense, output.dense}, .layernorm, classifier (or cls_classifier and distillation_classifier)
@@ -10,7 +11,7 @@
    What tensors cannot tell: the number of heads (64 wide in every published model, so assumed), and which mean and std a picture
    wants (DeiT: ImageNet's; the others 0.5).
    Sources: timm models/vision_transformer.py and deit.py, transformers models/vit and models/deit, xinghaochen/SLAB
-   classification/models/deit.py. */
+   classification/models/{deit,slab_deit}.py. */
 #include <string.h>
 
 #include "convert/mapping.h"
@@ -23,6 +24,7 @@ typedef struct details {
     uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
     bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
     bool repbn; /* SLAB's norm */
+    uint32_t window; /* of SLAB's linear attention; 0: softmax attention */
     const char *position; /* "all", "grid", "none" */
     float eps;
 } details;
@@ -38,7 +40,7 @@ static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
 static bool recognise(wf_mapping *m, details *d) {
     static const char *const roots[] = {"vit.", "deit.", ""};
     if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.mlp.fc1", ".weight") &&
-        (has(m, "blocks.0.norm1", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1")) && !has(m, "blocks.0.attn", ".dwc.weight")) {
+        (has(m, "blocks.0.norm1", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1"))) {
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
@@ -78,7 +80,7 @@ static uint32_t token_rows(wf_mapping *m, const char *name) {
 static uint32_t prefix_names(wf_mapping *m, const details *d, const char *names[3]) {
     static const char *const timm[] = {"cls_token", "dist_token", "reg_token"};
     uint32_t count = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3 && d->window == 0; i++) {
         const char *name = !d->hf ? timm[i]
                            : i == 0 ? wf_map_format(m, "%sembeddings.cls_token", d->root)
                            : i == 1 ? wf_map_format(m, "%sembeddings.distillation_token", d->root)
@@ -178,7 +180,7 @@ static void read_heads(wf_mapping *m, details *d) {
 /* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
 static void read_pool(wf_mapping *m, details *d) {
     const char *pool = text_arg(m, "global_pool");
-    bool norm = has(m, "norm", ".weight") || wf_map_is_repbn(m, "norm"), class_token = has(m, "cls_token", "");
+    bool norm = has(m, "norm", ".weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, "cls_token", "");
     d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
     d->mean = !d->hf && (d->fc_norm || !class_token);
     if (d->hf) {
@@ -189,7 +191,8 @@ static void read_pool(wf_mapping *m, details *d) {
     } else if (pool != NULL) {
         d->mean = strcmp(pool, "avg") == 0;
     } else if (d->mean) {
-        wf_map_assume(m, "the mean of the patches is classified (%s)", d->fc_norm ? "fc_norm is there" : "no class token");
+        wf_map_assume(m, "the mean of the patches is classified (%s)",
+                      d->fc_norm ? "fc_norm is there" : d->window != 0 ? "SLAB's way" : "no class token");
     }
     if (d->fc_norm && norm) {
         wf_map_fail(m, WF_E_UNSUPPORTED, "fc_norm.weight", "the checkpoint normalises both before and after pooling (norm and fc_norm), "
@@ -197,6 +200,19 @@ static void read_pool(wf_mapping *m, details *d) {
     } else if (!d->mean && !class_token) {
         wf_map_fail(m, WF_E_MISSING, "cls_token", "%s classifies the class token, but the checkpoint has no cls_token", m->config.file);
     }
+}
+
+static void read_window(wf_mapping *m, details *d, const char *block) {
+    const wf_source_tensor *dwc = d->hf ? NULL : wf_map_find(m, wf_map_format(m, "%s.attn.dwc.weight", block));
+    if (dwc == NULL) {
+        return;
+    }
+    if (dwc->n_dims != 4 || dwc->dims[2] != dwc->dims[3] || dwc->dims[2] % 2 == 0 || dwc->dims[2] > 31 || d->qk_norm) {
+        wf_map_fail(m, WF_E_SHAPE, dwc->name, "tensor \"%s\" of a linear attention is no odd square window [d, 1, k, k], k up to 31%s",
+                    dwc->name, d->qk_norm ? ", or q and k are normalised" : "");
+        return;
+    }
+    d->window = (uint32_t)dwc->dims[2];
 }
 
 static void read_eps(wf_mapping *m, details *d) {
@@ -239,6 +255,7 @@ static void configure(wf_mapping *m, details *d) {
     d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : ".attn.qkv.bias");
     d->qk_norm = !d->hf && has(m, first, ".attn.q_norm.weight");
     d->layer_scale = !d->hf && has(m, first, ".ls1.gamma");
+    read_window(m, d, first);
     uint32_t count = prefix_names(m, d, names);
     for (uint32_t i = 0; i < count; i++) {
         d->prefix += token_rows(m, names[i]);
@@ -291,6 +308,17 @@ static void map_norm(wf_mapping *m, const details *d, const char *source, const 
     }
 }
 
+static void map_linear_attention(wf_mapping *m, const details *d, const char *from, const char *to) {
+    if (d->window != 0) {
+        wf_map_tensor(m, wf_map_format(m, "%s.attn.positional_encoding", from), wf_map_format(m, "%s.mixer.heads.position.weight", to),
+                      WF_MAP_TABLE_ROWS, false);
+        wf_map_tensor(m, wf_map_format(m, "%s.attn.dwc.weight", from), wf_map_format(m, "%s.mixer.heads.window.weight", to),
+                      WF_MAP_DEPTHWISE, false);
+        wf_map_tensor(m, wf_map_format(m, "%s.attn.dwc.bias", from), wf_map_format(m, "%s.mixer.heads.window.bias", to), WF_MAP_VECTOR,
+                      false);
+    }
+}
+
 static void map_block(wf_mapping *m, const details *d, uint32_t b) {
     const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b);
     const struct {
@@ -300,6 +328,7 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].timm == NULL) {
             map_qkv(m, d, from, to);
+            map_linear_attention(m, d, from, to);
             if (d->qk_norm) {
                 wf_map_affine(m, wf_map_format(m, "%s.attn.q_norm", from), wf_map_format(m, "%s.mixer.q_norm", to), WF_MAP_VECTOR, true);
                 wf_map_affine(m, wf_map_format(m, "%s.attn.k_norm", from), wf_map_format(m, "%s.mixer.k_norm", to), WF_MAP_VECTOR, true);
@@ -398,7 +427,8 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
                  {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
-                 {"vit.pool", d->mean ? "mean" : "token"}};
+                 {"vit.pool", d->mean ? "mean" : "token"},
+                 {"vit.mixer", d->window != 0 ? "sla" : "attention"}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         WF_TRY(wf_gguf_add_u32(w, numbers[i].key, numbers[i].value, err));
     }
@@ -408,6 +438,7 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     WF_TRY(wf_gguf_add_f32(w, "vit.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.head.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.attention.qk_norm_epsilon", d->eps, err));
+    WF_TRY(d->window != 0 ? wf_gguf_add_u32(w, "vit.attention.window", d->window, err) : WF_OK);
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qkv_bias", d->qkv_bias || m->change.biases_made, err));
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qk_norm", d->qk_norm, err));
     return wf_gguf_add_bool(w, "vit.layer_scale", d->layer_scale && !m->change.scales_folded, err);

@@ -1,0 +1,115 @@
+/* sla: by hand, against the quadratic form, more tokens than a block, queries without a positive lane, and its refusals. */
+#include "kernel_case.h"
+
+static kc_spec sla(uint32_t n, uint32_t h, uint32_t w, uint32_t heads, uint32_t dim, uint32_t window) {
+    kc_spec s = {.op = WF_OP_SLA,
+                 .p = {.heads = heads, .head_dim = dim, .kernel_h = window, .kernel_w = window, .eps = 1e-6f},
+                 .in = {{n, h, w, 3 * heads * dim, WF_LAYOUT_ROWS}},
+                 .w = {{h * w, heads * dim, WF_PACK_TABLE}, {window * window, dim, WF_PACK_TABLE}, {1, dim, WF_PACK_VECTOR}}};
+    return s;
+}
+
+/* Two cells of one channel, a window of three: q 2 and −1, k + position 1 and 3, v 10 and 20. */
+WF_TEST(sla_by_hand) {
+    kc_spec s = sla(1, 1, 2, 1, 1, 3);
+    const float in[6] = {2, 0.5f, 10, -1, 4, 20}, position[2] = {0.5f, -1}, bias = 7;
+    const float window[9] = {9, 9, 9, 0.5f, 1, 2, 9, 9, 9}; /* only its middle row meets the map */
+    const double want[2] = {2 * 70 / (2 * 4 + 1e-6) + 10 + 2 * 20 + 7, 0 + 0.5 * 10 + 20 + 7};
+    kernel_case c;
+    if (!kc_init(&c, &s)) {
+        return;
+    }
+    kc_set_input(&c, 0, in);
+    kc_set_weight(&c, 0, position);
+    kc_set_weight(&c, 1, window);
+    kc_set_weight(&c, 2, &bias);
+    for (int form = 0; form < KC_FORMS; form++) {
+        kc_run(&c, (kc_form)form);
+        for (size_t i = 0; i < 2; i++) {
+            CHECK_NEAR(kc_get(c.call[form].out.data, (kc_form)form, i * WF_LANES), want[i], form == KC_F64 ? 1e-12 : 1e-5);
+        }
+    }
+    kc_free(&c);
+}
+
+/* (q⁺ k⁺ᵀ) v token by token in double: what linear attention only regroups. */
+static double quadratic(const wf_op_call *call, uint32_t row, uint32_t head, uint32_t e) {
+    const uint32_t dim = call->p->head_dim, width = call->p->heads * dim, tokens = call->in[0].shape.h * call->in[0].shape.w;
+    const double *in = call->in[0].data, *position = call->w[0].data;
+    const size_t stride = wf_shape_stride(&call->in[0].shape), table = wf_round_up(width, WF_LANES), first = row / tokens * tokens;
+    double mixed = 0, size = 1e-6;
+    for (uint32_t j = 0; j < tokens; j++) {
+        double score = 0;
+        for (uint32_t i = head * dim; i < (head + 1) * dim; i++) {
+            score += fmax(in[row * stride + i], 0) * fmax(in[(first + j) * stride + width + i] + position[j * table + i], 0);
+        }
+        mixed += score * in[(first + j) * stride + 2 * width + head * dim + e];
+        size += score;
+    }
+    return mixed / size;
+}
+
+WF_TEST(equals_the_quadratic_form) {
+    kc_spec s = sla(2, 9, 11, 3, 10, 5);
+    kernel_case c;
+    if (!kc_init(&c, &s)) {
+        return;
+    }
+    float zeros[25 * 10] = {0};
+    kc_set_weight(&c, 1, zeros);
+    kc_set_weight(&c, 2, zeros);
+    kc_run(&c, KC_F64);
+    double worst = 0;
+    for (uint32_t i = 0; i < 2 * 99 * 30; i++) {
+        double want = quadratic(&c.call[KC_F64], i / 30, i % 30 / 10, i % 10);
+        double d = fabs(kc_get(c.call[KC_F64].out.data, KC_F64, i / 30 * WF_LANES + i % 30) - want);
+        worst = d > worst ? d : worst;
+    }
+    CHECK(worst < 1e-13, "off by %.2e", worst);
+    kc_free(&c);
+}
+
+/* More tokens than a block of 64, rows that no group of queries divides, heads of odd sizes, and segments alone. */
+WF_TEST(awkward_maps) {
+    static const uint32_t cases[][6] = {{2, 13, 17, 3, 20, 5}, {1, 56, 56, 1, 64, 5}, {3, 1, 9, 2, 5, 3}, {2, 3, 1, 4, 33, 7}, {2, 8, 8, 2, 7, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *v = cases[i];
+        kc_spec s = sla(v[0], v[1], v[2], v[3], v[4], v[5]);
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            continue;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+        }
+        CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 3e-6, "case %zu, scalar: %.2e", i, kc_error(&c, KC_SCALAR, KC_F64));
+        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 3e-6, "case %zu, simd: %.2e", i, kc_error(&c, KC_SIMD, KC_F64));
+        for (uint32_t segment = 0; segment < v[0]; segment++) {
+            kc_check_segment(&c, segment);
+        }
+        kc_free(&c);
+    }
+}
+
+WF_TEST(sla_refuses) {
+    kc_spec s = sla(1, 2, 2, 2, 8, 5);
+    s.in[0].c = 50;
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": input has 50 channels but q, k and v of 2 heads of size 8 need 3 x 16");
+    s = sla(1, 2, 2, 2, 8, 4);
+    kc_expect_refusal(&s, WF_E_ARGUMENT,
+                      "sla \"a.b\": 2 heads of size 8 with a window of 4 x 4; it takes one head at least and an odd window");
+    s = sla(1, 2, 2, 2, 8, 5);
+    s.w[0].n = 9;
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the table of positions is 9 x 16 but 4 x 16 is expected");
+    s = sla(1, 2, 2, 2, 8, 5);
+    s.w[1].n = 9;
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the window is 9 x 8 but 25 x 8 is expected");
+}
+
+int main(void) {
+    RUN(sla_by_hand);
+    RUN(equals_the_quadratic_form);
+    RUN(awkward_maps);
+    RUN(sla_refuses);
+    return wf_test_done();
+}
