@@ -372,6 +372,20 @@ await attempt("two tabs", () =>
   }),
 );
 
+await attempt("a load that fails at once", () =>
+  fresher(async (page) => {
+    await load(page, address("a"));
+    const [why, held] = await page.evaluate(async (url) => {
+      const engine = new Uint8Array(8); // refused before the copy's lock is granted
+      const failed = wasmformer.load(url, { worker: false, engine });
+      const name = await failed.then(() => "", (e) => e.name);
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      return [name, (await navigator.locks.query()).held.length];
+    }, address("a"));
+    check("it leaves no lock on the copy", why !== "" && held === 0, `${why}, ${held} held`);
+  }),
+);
+
 await attempt("network off", () =>
   fresher(async (page) => {
     await load(page, address("a"));

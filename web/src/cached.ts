@@ -92,6 +92,7 @@ export async function openCached(
       }
       release = held;
       options.signal.addEventListener("abort", release);
+      options.signal.throwIfAborted(); // while the lock was waited for: nobody else would release it
       const copy = new Copy(url, options, evict, use, shelf, key, release);
       const source = await copy.open(mode === "exclusive");
       if (source !== undefined) {
