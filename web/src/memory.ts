@@ -25,13 +25,20 @@ export function scoutMemory(initial: number, shared: boolean): WebAssembly.Memor
   });
 }
 
-/** What the device has at most; pages are told a power of two, so it may be half as much again. */
+/**
+ * What the device has at most; pages are told a power of two, so it may be half as much again.
+ * Infinity where it isn't told: Deno has a permission for it (--allow-sys).
+ */
 function deviceBytes(): number {
   const { deviceMemory } = (globalThis.navigator ?? {}) as { deviceMemory?: number };
   if (deviceMemory !== undefined) {
     return deviceMemory * 1.5 * 2 ** 30;
   }
-  return inNode() ? builtin("node:os").totalmem() : Infinity;
+  try {
+    return inNode() ? builtin("node:os").totalmem() : Infinity;
+  } catch {
+    return Infinity;
+  }
 }
 
 export interface Made {
