@@ -92,8 +92,8 @@ static void report_notes(const wf_mapping *m, const wf_convert_options *o) {
 static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, const wf_convert_report *r, wf_error *err) {
     if (!(r->loss < 1e300)) {
         return wf_fail(err, WF_E_LOSS, "convert", -1,
-                       "the model's output is no finite number (its error against the source is %g): weights of %s are NaN or infinite; "
-                       "take a checkpoint from before training went wrong", r->loss, o->source_name);
+                       "the model's output is no finite number: weights of %s are NaN or infinite; "
+                       "take a checkpoint from before training went wrong", o->source_name);
     }
     wf_layer_loss worst[WF_WORST_LAYERS];
     char list[3 * 96] = "";

@@ -101,7 +101,12 @@ static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf
                 : kind == WF_MAP_TABLE_CHW ? t->n_dims == 4 && t->dims[0] == 1
                 : kind == WF_MAP_DEPTHWISE ? t->n_dims == 4 && t->dims[1] == 1
                                            : t->n_dims == 2 || (t->n_dims == 3 && t->dims[0] == 1);
-    if (!fits || t->elements == 0) {
+    if (t->elements == 0) {
+        wf_map_fail(m, WF_E_SHAPE, source_name, "tensor \"%s\" has no elements (one of its dimensions is 0): save the whole state dict",
+                    source_name);
+        return NULL;
+    }
+    if (!fits) {
         wf_map_fail(m, WF_E_SHAPE, source_name, "tensor \"%s\" has %u dimensions where %s was expected", source_name, t->n_dims,
                     wanted[kind]);
         return NULL;

@@ -160,6 +160,9 @@ export function init(folder) {
     add('safetensors', 'a tensor name with ESC', changedWeights('esc.safetensors', (n, t) => t, (n) => (n === 'network.2.0.norm1.bias' ? 'network.2.0.\x1b[31mred' : n)));
     add('safetensors', 'a weight that is no number', changedWeights('nan.safetensors', (n, t) => (n === 'head.bias' ? {...t, data: t.data.map(() => NaN)} : t)));
 
+    const none = (t) => ({...t, shape: [0, t.shape[1]], data: new Float32Array(0)});
+    add('safetensors', 'a weight without elements', changedWeights('none.safetensors', (n, t) => (n === 'head.weight' ? none(t) : t)));
+
     // ---- torch.save ----
     for (const name of ['big_endian', 'complex', 'legacy_big_endian', 'legacy_cut', 'legacy_overflow', 'outside', 'special']) {
         const pickle = readFileSync(join(root, 'tests/fuzz/format/corpus/pickle', name));
@@ -207,6 +210,9 @@ export function init(folder) {
     add('config', 'an unknown activation', sail({act_layer: 'Mish'}));
     add('config', 'an unknown norm', sail({norm_layer: 'InstanceNorm'}));
     add('config', 'an unknown mixer', sail({token_mixers: ['Fourier', 'Pooling', 'Pooling', 'Pooling']}));
+    const vit = join(root, 'tests/golden/data/vit_tinycfg');
+    const size = {...JSON.parse(readFileSync(`${vit}.json`)).constructor, img_size: 1e9};
+    add('config', 'a size that no picture has', convert(`${vit}.safetensors`, '--config', put('c.json', JSON.stringify(size))));
     add('config', 'too few labels', config({constructor, wf: {labels: ['a']}}));
     add('config', 'a label that is no text', config({constructor, wf: {labels: Array(10).fill(3)}}));
     add('config', 'a standard deviation of 0', config({constructor, wf: {mean: [0, 0, 0], std: [0, 0, 0]}}));

@@ -83,6 +83,9 @@ await attempt("sources and configs", async () => {
   server.close();
   const anonymous = await convert(whole, { config });
   check("bytes need no name", anonymous.name === "checkpoint-f32.gguf" && anonymous.size > 0, anonymous.name);
+  const again = await convert(new File([await anonymous.blob()], "net.gguf"), { type: "f16" });
+  check("a GGUF file's result has one ending", again.name === "net-f16.gguf", again.name);
+  await again.free();
   await anonymous.free();
 });
 

@@ -100,13 +100,19 @@ static uint32_t square_root(uint64_t n) {
     return r * r == n ? (uint32_t)r : 0;
 }
 
-static bool pair_arg(const wf_mapping *m, const char *key, uint32_t out[2]) {
+/* False where the config does not say it, or says what is no size (and then fails). */
+static bool pair_arg(wf_mapping *m, const char *key, uint32_t out[2]) {
     const wf_json *v = wf_map_key(m, key);
-    bool list = v != NULL && v->kind == WF_JSON_ARRAY && v->count == 2;
+    if (v == NULL || v->kind == WF_JSON_NULL) {
+        return false;
+    }
+    bool list = v->kind == WF_JSON_ARRAY && v->count == 2;
     for (size_t i = 0; i < 2; i++) {
         unsigned long long u;
         const wf_json *item = list ? wf_json_at(v, i) : v;
         if (item == NULL || !wf_json_to_u64(item, &u) || u == 0 || u > 1 << 15) {
+            wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no size of a picture: one whole number from 1 to 32768, or "
+                        "[height, width], is wanted", key, m->config.file);
             return false;
         }
         out[i] = (uint32_t)u;

@@ -41,7 +41,7 @@ function toolsUrl(options: ConvertOptions, places: Files | undefined): string {
 function resultName(source: string, type: string): string {
   const stem = source
     .replace(/\.index\.json$/i, "")
-    .replace(/(\.(safetensors|pth|pt|bin|ckpt|tar|zip))+$/i, "");
+    .replace(/(\.(gguf|safetensors|pth|pt|bin|ckpt|tar|zip))+$/i, "");
   return `${stem || "model"}-${type}.gguf`;
 }
 
