@@ -220,6 +220,15 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
         s.p.head_dim = c / s.p.heads;
         s.p.scale = 1.0f / (float)(1 + c % 5);
         s.in[0].c = 3 * c;
+        if (a->parts & 4) { /* windows, which divide only some of the maps */
+            s.p.window_h = 3;
+            s.p.window_w = 4;
+            s.p.shift_h = a->parts & 1 ? 2 : 0;
+            s.p.shift_w = 1;
+            s.p.roll_first = a->turn & 1;
+            s.w[0] = a->parts & 1 ? (kc_weight){35, s.p.heads, WF_PACK_TABLE} : (kc_weight){0};
+            s.w[1] = a->parts & 2 ? vector(3 * c) : (kc_weight){0};
+        }
         break;
     default:
         break;

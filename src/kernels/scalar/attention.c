@@ -1,14 +1,48 @@
-/* attention: out[i, head] = Σ_j softmax_j(scale · q[i, head] · k[j, head]) v[j, head] for the rows
-   i, j of one segment (Vaswani et al. 2017, full and bidirectional). in0 rows are [q | k | v], each
-   heads · head_dim wide and in head order; head_dim is any. The row map, which rows a query sees,
-   has one setting today: all rows of its segment. Windows, strides and lists will choose other
+/* attention: out[i, head] = Σ_j softmax_j(scale · q[i, head] · k[j, head] + b[i, j]) v[j, head] for the
+   rows i, j that see each other (Vaswani et al. 2017, bidirectional). in0 rows are [q | k | v], each
+   heads · head_dim wide and in head order; head_dim is any. The row map is either "all rows of my
+   segment" or "the rows of my window" (window.h), with a relative position bias from the table
+   w0 [(2·window_h − 1)·(2·window_w − 1), heads], row (yi − yj + window_h − 1)·(2·window_w − 1) +
+   xi − xj + window_w − 1, when it is there. A cell that padding made has w1 (the bias of what made
+   q, k and v), or zeros, as its row: a linear layer of zeros. Strides and lists will choose other
    (query rows, key rows) pairs here; the score rule and the sum below stay. The maximum is
-   subtracted before exp, so no score overflows. Cost: 2 · t² · heads · head_dim multiply–adds a
-   segment. */
+   subtracted before exp, so no score overflows. Cost: 2 · t² · heads · head_dim multiply–adds for t
+   rows that see each other. */
+#include "kernels/window.h"
+
 #include "kernels/scalar/real.h"
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
+
+/* The window, its shift and its table; and that what one window needs can be addressed. */
+static wf_status check_window(const wf_op_call *call, const char *node, wf_error *err) {
+    const wf_op_params *p = call->p;
+    uint32_t most = 1 << 12;
+    WF_TRY(wf_expect_vector(&call->w[1], call->in[0].shape.c, "padding", "attention", node, err));
+    if (p->window_h == 0 && p->window_w == 0 && p->shift_h == 0 && p->shift_w == 0 && call->w[0].n == 0) {
+        return WF_OK;
+    }
+    if (p->window_h == 0 || p->window_w == 0 || p->window_h > most || p->window_w > most || p->shift_h >= p->window_h ||
+        p->shift_w >= p->window_w) {
+        return wf_fail(err, WF_E_ARGUMENT, node, -1,
+                       "attention \"%s\": windows of %u x %u shifted by %u x %u; sides are 1 to %u and shifts are smaller", node,
+                       (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->shift_h, (unsigned)p->shift_w, (unsigned)most);
+    }
+    uint64_t cells = (uint64_t)p->window_h * p->window_w, table = (uint64_t)(2 * p->window_h - 1) * (2 * p->window_w - 1);
+    if (call->w[0].n != 0 && (call->w[0].n != table || call->w[0].k != p->heads)) {
+        return wf_fail(err, WF_E_SHAPE, node, -1,
+                       "attention \"%s\": a table of %u x %u does not fit windows of %u x %u and %u heads, which need %llu x %u", node,
+                       (unsigned)call->w[0].n, (unsigned)call->w[0].k, (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->heads,
+                       (unsigned long long)table, (unsigned)p->heads);
+    }
+    wf_shape window = {1, p->window_h, p->window_w, call->in[0].shape.c, WF_LAYOUT_ROWS};
+    if (cells * (cells + WF_LANES) > (1u << 26) / p->heads || wf_expect_size(&window, "attention", node, err) != WF_OK) {
+        return wf_fail(err, WF_E_SHAPE, node, -1, "attention \"%s\": windows of %u x %u are too large for %u heads", node,
+                       (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->heads);
+    }
+    return WF_OK;
+}
 
 wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
@@ -27,20 +61,21 @@ wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape 
                        node, (unsigned)in->c, (unsigned)p->heads, (unsigned)p->head_dim,
                        (unsigned long long)width);
     }
+    WF_TRY(check_window(call, node, err));
     *out = *in;
     out->c = (uint32_t)width;
     return WF_OK;
 }
 
 uint64_t wf_attention_cost(const wf_op_call *call) {
-    const wf_shape *in = &call->in[0].shape;
-    uint64_t tokens = (uint64_t)in->h * in->w;
-    return 2 * in->n * tokens * tokens * (in->c / 3);
+    wf_window_axis v = wf_window_axis_of(call, true), h = wf_window_axis_of(call, false);
+    uint64_t tokens = (uint64_t)v.window * h.window;
+    return 2 * call->in[0].shape.n * ((uint64_t)v.count * h.count) * tokens * tokens * (call->in[0].shape.c / 3);
 }
 #endif
 
 static size_t scratch_bytes(const wf_op_call *call) {
-    return (size_t)call->in[0].shape.h * call->in[0].shape.w * sizeof(wf_real);
+    return (size_t)wf_window_axis_of(call, true).window * wf_window_axis_of(call, false).window * sizeof(wf_real);
 }
 
 /* The softmax scale; the double build restores 1/√head_dim from its rounding to float. */
@@ -53,20 +88,54 @@ static wf_real score_scale(const wf_op_params *p) {
 #endif
 }
 
+/* One query row: its window, and its own place in it. */
+typedef struct query {
+    wf_window_axis v, h;
+    uint32_t top, left, y, x; /* index of the window; place in it */
+    uint32_t first;           /* row of the segment */
+} query;
+
+static query query_of(const wf_op_call *call, uint32_t row) {
+    query q = {.v = wf_window_axis_of(call, true), .h = wf_window_axis_of(call, false)};
+    uint32_t cells = q.v.extent * q.h.extent, cell = row % cells;
+    uint32_t y = wf_window_place(&q.v, cell / q.h.extent), x = wf_window_place(&q.h, cell % q.h.extent);
+    q.top = y / q.v.window, q.y = y % q.v.window;
+    q.left = x / q.h.window, q.x = x % q.h.window;
+    q.first = row - cell;
+    return q;
+}
+
+/* Row [q | k | v] at place (y, x) of the query's window; NULL: zeros. */
+static const wf_real *seen_row(const wf_op_call *call, const query *q, uint32_t y, uint32_t x) {
+    uint32_t row = wf_window_cell(&q->v, q->top * q->v.window + y), column = wf_window_cell(&q->h, q->left * q->h.window + x);
+    bool padding = row == WF_WINDOW_PADDING || column == WF_WINDOW_PADDING;
+    return padding ? (const wf_real *)call->w[1].data : wf_row(&call->in[0], q->first + row * q->h.extent + column);
+}
+
+/* What is added to the score of the query and place (y, x). */
+static wf_real score_bias(const wf_op_call *call, const query *q, uint32_t head, uint32_t y, uint32_t x) {
+    uint32_t at = (q->y + q->v.window - 1 - y) * (2 * q->h.window - 1) + q->x + q->h.window - 1 - x;
+    bool apart = wf_window_side(&q->v, q->top, q->y) != wf_window_side(&q->v, q->top, y) ||
+                 wf_window_side(&q->h, q->left, q->x) != wf_window_side(&q->h, q->left, x);
+    const wf_real *table = call->w[0].data;
+    return (table != NULL ? table[(size_t)at * wf_round_up(call->w[0].k, WF_LANES) + head] : 0) + (apart ? WF_WINDOW_MASK : 0);
+}
+
 /* One query row and one head. */
 static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real *scores /* [tokens] */) {
     uint32_t dim = call->p->head_dim, width = call->p->heads * dim;
-    uint32_t tokens = call->in[0].shape.h * call->in[0].shape.w, first = row / tokens * tokens;
+    query at = query_of(call, row);
+    uint32_t tokens = at.v.window * at.h.window, across = at.h.window;
     const wf_real *q = wf_row(&call->in[0], row) + head * dim; /* [dim] */
     wf_real *y = wf_row(&call->out, row) + head * dim;         /* [dim] */
     wf_real scale = score_scale(call->p), largest = 0;
     for (uint32_t j = 0; j < tokens; j++) {
-        const wf_real *k = wf_row(&call->in[0], first + j) + width + head * dim;
+        const wf_real *k = seen_row(call, &at, j / across, j % across);
         wf_real dot = 0;
-        for (uint32_t i = 0; i < dim; i++) {
-            dot += q[i] * k[i];
+        for (uint32_t i = 0; k != NULL && i < dim; i++) {
+            dot += q[i] * k[width + head * dim + i];
         }
-        scores[j] = dot * scale;
+        scores[j] = dot * scale + score_bias(call, &at, head, j / across, j % across);
         largest = j == 0 || scores[j] > largest ? scores[j] : largest;
     }
     double sum = 0;
@@ -74,12 +143,15 @@ static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real 
         scores[j] = wf_real_exp(scores[j] - largest);
         sum += scores[j];
     }
-    for (uint32_t i = 0; i < dim; i++) {
-        wf_real mixed = 0;
-        for (uint32_t j = 0; j < tokens; j++) {
-            mixed += scores[j] * wf_row(&call->in[0], first + j)[2 * width + head * dim + i];
+    memset(y, 0, dim * sizeof *y);
+    for (uint32_t j = 0; j < tokens; j++) {
+        const wf_real *v = seen_row(call, &at, j / across, j % across);
+        for (uint32_t i = 0; v != NULL && i < dim; i++) {
+            y[i] += scores[j] * v[2 * width + head * dim + i];
         }
-        y[i] = (wf_real)(mixed / sum);
+    }
+    for (uint32_t i = 0; i < dim; i++) {
+        y[i] = (wf_real)(y[i] / sum);
     }
 }
 

@@ -1,60 +1,121 @@
-/* attention, fast: softmax(scale · q kᵀ) v as two matrix products over the f32 micro-kernel of the
-   GEMM. A tile is one head of one segment and up to 96 query rows. It packs the head's keys and
-   values once, both as panels of eight columns, so that any head_dim works and no load leaves the
-   head:
+/* attention, fast: softmax(scale · q kᵀ + b) v as two matrix products over the f32 micro-kernel of the
+   GEMM. A tile is one head of one window (or segment) and up to 96 query rows. It lists the rows that
+   see each other, packs the head's keys and values once, both as panels of eight columns, so that any
+   head_dim works and no load leaves the head:
        keys    [tokens/8][head_dim][8]   transposed: a panel holds eight keys
        values  [head_dim/8][tokens][8]
    and then takes six query rows at a time: a strip of finished scores [6, tokens] in scratch, the
-   softmax over it (maximum subtracted, the exp of vmath.h), strip · values. The row map ("all rows
-   of my segment") lives in pack_head alone: a window or a list packs other rows there.
+   softmax over it (maximum subtracted, the exp of vmath.h), strip · values. The row map (window.h)
+   lives in list_rows alone: strides and lists would list other rows there. A position bias is spread
+   out once for all windows [heads][tokens][tokens/8·8] in a phase before, so that it is added in
+   whole vectors; the mask of a shifted map touches the last windows only.
    Limit: the f32 peak of the micro-kernel, plus one exp a score (~1 ns); packing costs a hundredth
-   of the products. */
+   of the products, in windows of 7 × 7 a fiftieth. */
 #include <string.h>
 
 #include "kernels/simd128/gemm_f32_tile.h"
 #include "kernels/simd128/softmax_row.h"
+#include "kernels/window.h"
 
 enum { QUERIES = 96, STRIP = WF_TILE_ROWS, PANEL = 8 };
 
 typedef struct geometry {
-    uint32_t tokens, padded_tokens; /* of a segment; rounded up to a panel */
-    uint32_t dim, padded_dim;
-    uint32_t blocks; /* of query rows in a segment */
+    wf_window_axis v, h;
+    uint32_t tokens, padded_tokens; /* of a window; rounded up to a panel */
+    uint32_t dim, padded_dim, heads;
+    uint32_t blocks; /* of query rows in a window */
 } geometry;
 
 static geometry geometry_of(const wf_op_call *call) {
-    const wf_shape *s = &call->in[0].shape;
-    uint32_t tokens = s->h * s->w, dim = call->p->head_dim;
-    geometry g = {tokens, wf_round_up(tokens, PANEL), dim, wf_round_up(dim, PANEL),
-                  wf_ceil_div(tokens, QUERIES)};
+    geometry g = {.v = wf_window_axis_of(call, true), .h = wf_window_axis_of(call, false), .heads = call->p->heads};
+    g.tokens = g.v.window * g.h.window;
+    g.padded_tokens = wf_round_up(g.tokens, PANEL);
+    g.dim = call->p->head_dim;
+    g.padded_dim = wf_round_up(g.dim, PANEL);
+    g.blocks = wf_ceil_div(g.tokens, QUERIES);
     return g;
 }
 
+/* Phase 0 spreads the bias out, a head a tile. */
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
-    (void)phase;
-    return call->in[0].shape.n * call->p->heads * geometry_of(call).blocks;
+    geometry g = geometry_of(call);
+    return phase == 0 ? (call->w[0].n != 0 ? g.heads : 0) : call->in[0].shape.n * g.v.count * g.h.count * g.heads * g.blocks;
+}
+
+static size_t workspace_bytes(const wf_op_call *call) {
+    geometry g = geometry_of(call);
+    return call->w[0].n != 0 ? sizeof(float) * g.heads * g.tokens * g.padded_tokens : 0;
 }
 
 /* A thread's memory, in this order. */
 typedef struct strips {
-    float *keys;   /* [padded_tokens/8][dim][8] */
-    float *values; /* [padded_dim/8][tokens][8] */
-    float *scores; /* [6, padded_tokens] */
-    float *mixed;  /* [6, padded_dim] */
+    const float **rows; /* [padded_tokens] what the tokens have for [q | k | v] */
+    uint32_t *out;      /* [padded_tokens] the rows of their results, or WF_WINDOW_PADDING */
+    int32_t *side;      /* [padded_tokens] tokens of different sides do not see each other */
+    float *queries;     /* [6, padded_dim] */
+    float *keys;        /* [padded_tokens/8][dim][8] */
+    float *values;      /* [padded_dim/8][tokens][8] */
+    float *scores;      /* [6, padded_tokens] */
+    float *mixed;       /* [6, padded_dim] */
+    float *zeros;       /* [width · 3] of padding without a bias */
 } strips;
 
 static strips strips_of(const geometry *g, void *scratch) {
-    strips s = {.keys = scratch};
-    s.values = s.keys + (size_t)g->padded_tokens * g->dim;
+    size_t tokens = g->padded_tokens;
+    strips s = {.rows = scratch};
+    s.out = (uint32_t *)(void *)(s.rows + tokens);
+    s.side = (int32_t *)(s.out + tokens);
+    s.queries = (float *)(void *)(s.side + tokens);
+    s.keys = s.queries + STRIP * g->padded_dim;
+    s.values = s.keys + tokens * g->dim;
     s.scores = s.values + (size_t)g->tokens * g->padded_dim;
-    s.mixed = s.scores + (size_t)STRIP * g->padded_tokens;
+    s.mixed = s.scores + STRIP * tokens;
+    s.zeros = s.mixed + STRIP * g->padded_dim;
     return s;
 }
 
 static size_t scratch_bytes(const wf_op_call *call) {
     geometry g = geometry_of(call);
-    return sizeof(float) * ((size_t)g.padded_tokens * g.dim + (size_t)g.tokens * g.padded_dim +
-                            (size_t)STRIP * (g.padded_tokens + g.padded_dim));
+    size_t tokens = g.padded_tokens, zeros = call->p->window_h != 0 ? call->in[0].shape.c : 0;
+    return tokens * (sizeof(float *) + sizeof(uint32_t) + sizeof(int32_t)) +
+           sizeof(float) * (STRIP * (2 * (size_t)g.padded_dim + tokens) + tokens * g.dim + (size_t)g.tokens * g.padded_dim + zeros);
+}
+
+/* bias[i][j] of one head, spread out of the table. */
+static void spread(const wf_op_call *call, const geometry *g, uint32_t head) {
+    float *bias = (float *)call->workspace + (size_t)head * g->tokens * g->padded_tokens;
+    uint32_t across = g->h.window, wide = 2 * across - 1;
+    size_t stride = wf_round_up(g->heads, WF_LANES);
+    for (uint32_t i = 0; i < g->tokens; i++, bias += g->padded_tokens) {
+        for (uint32_t j = 0; j < g->padded_tokens; j++) {
+            uint32_t at = (i / across + g->v.window - 1 - j / across) * wide + i % across + across - 1 - j % across;
+            bias[j] = j < g->tokens ? ((const float *)call->w[0].data)[at * stride + head] : 0;
+        }
+    }
+}
+
+/* The tokens of one window. A padded cell has the bias of the layer in front as its row. */
+static void list_rows(const wf_op_call *call, const geometry *g, const strips *s, uint32_t window) {
+    uint32_t top = window / g->h.count % g->v.count, left = window % g->h.count;
+    uint32_t first = window / g->h.count / g->v.count * g->v.extent * g->h.extent, j = 0;
+    const float *padding = call->w[1].data;
+    if (padding == NULL && call->p->window_h != 0) {
+        memset(s->zeros, 0, call->in[0].shape.c * sizeof(float));
+        padding = s->zeros;
+    }
+    for (uint32_t y = 0; y < g->v.window; y++) {
+        uint32_t row = wf_window_cell(&g->v, top * g->v.window + y);
+        for (uint32_t x = 0; x < g->h.window; x++, j++) {
+            uint32_t column = wf_window_cell(&g->h, left * g->h.window + x);
+            bool inside = row != WF_WINDOW_PADDING && column != WF_WINDOW_PADDING;
+            s->out[j] = inside ? first + row * g->h.extent + column : WF_WINDOW_PADDING;
+            s->rows[j] = inside ? wf_row_f32(&call->in[0], s->out[j]) : padding;
+            s->side[j] = (int32_t)(2 * wf_window_side(&g->v, top, y) + wf_window_side(&g->h, left, x));
+        }
+    }
+    for (; j < g->padded_tokens; j++) {
+        s->side[j] = 0;
+    }
 }
 
 /* Lanes 0 … count−1 of the four floats at x, the rest zero, without touching memory behind them. */
@@ -67,8 +128,8 @@ WF_INLINE v128_t load_part(const float *x, uint32_t count) {
     return wasm_v128_load(part);
 }
 
-/* k, v: the head's first key and value row; rows are `stride` floats apart. */
-static void pack_head(const geometry *g, const float *k, const float *v, uint32_t stride, const strips *to) {
+/* Keys begin at rows[j] + k, values at rows[j] + v. */
+static void pack_head(const geometry *g, const strips *to, size_t k, size_t v) {
     float *keys = to->keys;
     for (uint32_t j = 0; j < g->padded_tokens; j += PANEL) {
         for (uint32_t i = 0; i < g->dim; i += 4, keys += 4 * PANEL) {
@@ -77,8 +138,7 @@ static void pack_head(const geometry *g, const float *k, const float *v, uint32_
                 v128_t block[4];
                 for (uint32_t r = 0; r < 4; r++) {
                     uint32_t row = j + half + r;
-                    block[r] = row < g->tokens ? load_part(k + (size_t)row * stride + i, columns)
-                                               : wasm_f32x4_splat(0);
+                    block[r] = row < g->tokens ? load_part(to->rows[row] + k + i, columns) : wasm_f32x4_splat(0);
                 }
                 wf_transpose4(block);
                 for (uint32_t r = 0; r < columns; r++) {
@@ -93,26 +153,45 @@ static void pack_head(const geometry *g, const float *k, const float *v, uint32_
     for (uint32_t i = 0; i < g->dim; i += PANEL) {
         uint32_t left = g->dim - i;
         for (uint32_t j = 0; j < g->tokens; j++, values += PANEL) {
-            const float *row = v + (size_t)j * stride + i;
+            const float *row = to->rows[j] + v + i;
             wasm_v128_store(values, load_part(row, left));
             wasm_v128_store(values + 4, left > 4 ? load_part(row + 4, left - 4) : wasm_f32x4_splat(0));
         }
     }
 }
 
-/* Up to six query rows q [rows, stride] → y [rows, out_stride]. */
-static void attend(const geometry *g, const strips *s, const float *q, uint32_t stride, float *y,
-                   uint32_t out_stride, uint32_t rows, float scale) {
-    wf_f32_tile t = {.a = q, .lda = stride, .ldc = g->padded_tokens, .kc = g->dim, .first = true};
+/* scores[j] = scale · scores[j] + bias[j], and the mask for keys of another side. bias NULL: zeros. */
+static void add_bias(const geometry *g, const strips *s, float *scores, const float *bias, int32_t side, float scale) {
+    for (uint32_t j = 0; j < g->padded_tokens; j += 4) {
+        v128_t x = wasm_f32x4_mul(wasm_v128_load(scores + j), wasm_f32x4_splat(scale));
+        v128_t apart = wasm_i32x4_ne(wasm_v128_load(s->side + j), wasm_i32x4_splat(side));
+        if (bias != NULL) {
+            x = wasm_f32x4_add(x, wasm_v128_load(bias + j));
+        }
+        wasm_v128_store(scores + j, wasm_f32x4_add(x, wasm_v128_and(apart, wasm_f32x4_splat(WF_WINDOW_MASK))));
+    }
+}
+
+/* Up to six tokens of the window, from `first` on. */
+static void attend(const wf_op_call *call, const geometry *g, const strips *s, uint32_t head, uint32_t first, uint32_t rows) {
+    wf_f32_tile t = {.a = s->queries, .lda = g->padded_dim, .ldc = g->padded_tokens, .kc = g->dim, .first = true};
+    for (uint32_t r = 0; r < rows; r++) {
+        memcpy(s->queries + (size_t)r * g->padded_dim, s->rows[first + r] + (size_t)head * g->dim, g->dim * sizeof(float));
+    }
     for (uint32_t j = 0; j < g->padded_tokens; j += PANEL) {
         t.b = s->keys + (size_t)j * g->dim;
         t.c = s->scores + j;
         wf_gemm_f32_tile(&t, rows, 1);
     }
-    float inverse[STRIP];
+    float inverse[STRIP], scale = call->p->scale;
+    bool plain = call->w[0].n == 0 && call->p->shift_h + call->p->shift_w == 0;
+    const float *bias = call->w[0].n != 0 ? (const float *)call->workspace + ((size_t)head * g->tokens + first) * g->padded_tokens : NULL;
     for (uint32_t r = 0; r < rows; r++) {
-        inverse[r] =
-            wf_softmax_row(s->scores + (size_t)r * g->padded_tokens, g->tokens, g->padded_tokens, scale);
+        float *scores = s->scores + (size_t)r * g->padded_tokens;
+        if (!plain) {
+            add_bias(g, s, scores, bias != NULL ? bias + (size_t)r * g->padded_tokens : NULL, s->side[first + r], scale);
+        }
+        inverse[r] = wf_softmax_row(scores, g->tokens, g->padded_tokens, plain ? scale : 1);
     }
     wf_f32_tile m = {
         .a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = g->tokens, .first = true};
@@ -122,33 +201,35 @@ static void attend(const geometry *g, const strips *s, const float *q, uint32_t 
         wf_gemm_f32_tile(&m, rows, 1);
     }
     for (uint32_t r = 0; r < rows; r++) {
+        if (s->out[first + r] == WF_WINDOW_PADDING) {
+            continue;
+        }
+        float *y = wf_row_f32(&call->out, s->out[first + r]);
         for (uint32_t i = 0; i < g->dim; i++) {
-            y[(size_t)r * out_stride + i] = s->mixed[(size_t)r * g->padded_dim + i] * inverse[r];
+            y[(size_t)head * g->dim + i] = s->mixed[(size_t)r * g->padded_dim + i] * inverse[r];
+        }
+        if (head + 1 == g->heads) {
+            memset(y + call->out.shape.c, 0, (wf_shape_stride(&call->out.shape) - call->out.shape.c) * sizeof *y);
         }
     }
 }
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
-    (void)phase;
     geometry g = geometry_of(call);
+    if (phase == 0) {
+        spread(call, &g, tile);
+        return;
+    }
     strips s = strips_of(&g, scratch);
-    uint32_t heads = call->p->heads, block = tile % g.blocks, head = tile / g.blocks % heads;
-    uint32_t first = tile / g.blocks / heads * g.tokens; /* first row of the segment */
-    uint32_t width = heads * g.dim, stride = wf_shape_stride(&call->in[0].shape);
-    uint32_t out_stride = wf_shape_stride(&call->out.shape);
-    const float *k = wf_row_f32(&call->in[0], first) + width + head * g.dim;
-    pack_head(&g, k, k + width, stride, &s);
-    uint32_t end = first + wf_min_u32((block + 1) * QUERIES, g.tokens);
-    for (uint32_t row = first + block * QUERIES; row < end; row += STRIP) {
-        uint32_t rows = wf_min_u32(STRIP, end - row);
-        float *y = wf_row_f32(&call->out, row);
-        attend(&g, &s, wf_row_f32(&call->in[0], row) + head * g.dim, stride, y + head * g.dim, out_stride,
-               rows, call->p->scale);
-        for (uint32_t r = 0; head + 1 == heads && r < rows; r++) {
-            memset(y + (size_t)r * out_stride + width, 0, (out_stride - width) * sizeof *y);
-        }
+    uint32_t block = tile % g.blocks, head = tile / g.blocks % g.heads;
+    list_rows(call, &g, &s, tile / g.blocks / g.heads);
+    size_t width = (size_t)g.heads * g.dim;
+    pack_head(&g, &s, width + (size_t)head * g.dim, 2 * width + (size_t)head * g.dim);
+    uint32_t end = wf_min_u32((block + 1) * QUERIES, g.tokens);
+    for (uint32_t i = block * QUERIES; i < end; i += STRIP) {
+        attend(call, &g, &s, head, i, wf_min_u32(STRIP, end - i));
     }
 }
 
 extern const wf_op_impl wf_attention_simd;
-const wf_op_impl wf_attention_simd = {1, tiles, run, scratch_bytes, NULL};
+const wf_op_impl wf_attention_simd = {2, tiles, run, scratch_bytes, workspace_bytes};

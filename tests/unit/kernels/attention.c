@@ -101,11 +101,168 @@ WF_TEST(attention_refuses) {
     kc_expect_refusal(&s, WF_E_ARGUMENT, "attention \"a.b\": 0 heads of size 8; both must be at least 1");
 }
 
+/* One axis of Swin's arithmetic with whole lists, as the sources do it: pad and roll (or roll and pad), cut into windows; numbers of
+   cells, −1 for padding, and the three slices of the mask. */
+static void source_axis(uint32_t extent, uint32_t window, uint32_t shift, bool roll_first, int *cells, int *region) {
+    uint32_t padded = (extent + window - 1) / window * window, period = roll_first ? extent : padded;
+    for (uint32_t i = 0; i < padded; i++) {
+        cells[i] = i < period && (i + shift) % period < extent ? (int)((i + shift) % period) : -1;
+        region[i] = shift == 0 ? 0 : i < padded - window ? 0 : i < padded - shift ? 1 : 2;
+    }
+}
+
+/* Windowed attention of one segment and head straight from the definition, on matrices of scores. */
+static void by_definition(const kernel_case *c, uint32_t segment, uint32_t head, double *out /* [h·w, dim] */) {
+    const wf_op_params *p = &c->spec.p;
+    const wf_shape *in = &c->spec.in[0];
+    uint32_t wh = p->window_h, ww = p->window_w, dim = p->head_dim, width = p->heads * dim, stride = wf_shape_stride(in);
+    int rows[128], columns[128], row_region[128], column_region[128];
+    source_axis(in->h, wh, p->shift_h, p->roll_first, rows, row_region);
+    source_axis(in->w, ww, p->shift_w, p->roll_first, columns, column_region);
+    const double *qkv = c->call[KC_F64].in[0].data, *table = c->call[KC_F64].w[0].data, *padding = c->call[KC_F64].w[1].data;
+    uint32_t high = (in->h + wh - 1) / wh * wh, wide = (in->w + ww - 1) / ww * ww, lanes = wf_round_up(p->heads, WF_LANES);
+    for (uint32_t i = 0; i < high * wide; i++) {
+        uint32_t y = i / wide, x = i % wide;
+        if (rows[y] < 0 || columns[x] < 0) {
+            continue;
+        }
+        const double *q = qkv + ((size_t)segment * in->h * in->w + (size_t)rows[y] * in->w + columns[x]) * stride + head * dim;
+        double sum = 0, *to = out + ((size_t)rows[y] * in->w + columns[x]) * dim;
+        memset(to, 0, dim * sizeof *to);
+        for (uint32_t j = 0; j < high * wide; j++) {
+            uint32_t ky = j / wide, kx = j % wide;
+            if (ky / wh != y / wh || kx / ww != x / ww) {
+                continue;
+            }
+            const double *k = rows[ky] < 0 || columns[kx] < 0
+                                  ? padding
+                                  : qkv + ((size_t)segment * in->h * in->w + (size_t)rows[ky] * in->w + columns[kx]) * stride;
+            double score = 0;
+            for (uint32_t d = 0; d < dim; d++) {
+                score += k != NULL ? q[d] * k[width + head * dim + d] * p->scale : 0;
+            }
+            uint32_t at = (y % wh + wh - 1 - ky % wh) * (2 * ww - 1) + x % ww + ww - 1 - kx % ww;
+            score += table != NULL ? table[at * lanes + head] : 0;
+            score -= row_region[y] != row_region[ky] || column_region[x] != column_region[kx] ? 100 : 0;
+            double e = exp(score);
+            sum += e;
+            for (uint32_t d = 0; d < dim; d++) {
+                to[d] += k != NULL ? e * k[2 * width + head * dim + d] : 0;
+            }
+        }
+        for (uint32_t d = 0; d < dim; d++) {
+            to[d] /= sum;
+        }
+    }
+}
+
+typedef struct window_case {
+    uint32_t h, w, window_h, window_w, shift_h, shift_w, heads, dim;
+    bool roll_first, table, padding;
+} window_case;
+
+static void check_windows(const window_case *t) {
+    kc_spec s = attention(2, t->h, t->heads, t->dim, 0.37f);
+    s.in[0].w = t->w;
+    s.p.window_h = t->window_h, s.p.window_w = t->window_w;
+    s.p.shift_h = t->shift_h, s.p.shift_w = t->shift_w;
+    s.p.roll_first = t->roll_first;
+    if (t->table) {
+        s.w[0] = (kc_weight){(2 * t->window_h - 1) * (2 * t->window_w - 1), t->heads, WF_PACK_TABLE};
+    }
+    if (t->padding) {
+        s.w[1] = (kc_weight){1, s.in[0].c, WF_PACK_VECTOR};
+    }
+    kernel_case c;
+    if (!kc_init(&c, &s)) {
+        return;
+    }
+    for (int form = 0; form < KC_FORMS; form++) {
+        kc_run(&c, (kc_form)form);
+    }
+    double *want = kc_alloc((size_t)t->h * t->w * t->dim * sizeof *want), error = 0, norm = 0;
+    uint32_t stride = wf_shape_stride(&c.out);
+    for (uint32_t i = 0; i < 2 * t->heads; i++) {
+        by_definition(&c, i / t->heads, i % t->heads, want);
+        const double *got = (const double *)c.call[KC_F64].out.data + (size_t)(i / t->heads) * t->h * t->w * stride + i % t->heads * t->dim;
+        for (uint32_t j = 0; j < t->h * t->w * t->dim; j++) {
+            double d = got[(size_t)(j / t->dim) * stride + j % t->dim] - want[j];
+            error += d * d;
+            norm += want[j] * want[j];
+        }
+    }
+    free(want);
+    CHECK(norm > 0 && sqrt(error / norm) < 1e-13, "%u x %u in %u x %u: double is off by %.2e", t->h, t->w, t->window_h, t->window_w,
+          sqrt(error / norm));
+    CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 1.5e-6, "scalar: %.2e", kc_error(&c, KC_SCALAR, KC_F64));
+    CHECK(kc_error(&c, KC_SIMD, KC_SCALAR) < 2e-6, "simd: %.2e", kc_error(&c, KC_SIMD, KC_SCALAR));
+    kc_check_segment(&c, 1);
+    kc_free(&c);
+}
+
+/* Windows that divide the map and not, shifted in one axis or both, larger than the map, oblong, of more tokens than a tile has
+   query rows; with and without a table and a row for padding; rolled before and after padding. */
+WF_TEST(windows_equal_their_definition) {
+    static const window_case cases[] = {
+        {14, 14, 7, 7, 3, 3, 2, 12, false, true, false}, {14, 14, 7, 7, 0, 0, 3, 8, true, true, true},
+        {7, 7, 7, 7, 0, 0, 3, 16, false, true, false},   {10, 13, 4, 4, 2, 2, 2, 5, false, true, true},
+        {10, 13, 4, 4, 2, 2, 2, 5, true, true, true},    {10, 13, 4, 4, 1, 3, 1, 33, true, true, false},
+        {5, 9, 3, 4, 0, 2, 2, 7, false, false, true},    {3, 2, 5, 5, 2, 2, 1, 4, true, true, true},
+        {3, 2, 5, 5, 2, 2, 1, 4, false, true, true},     {25, 13, 12, 12, 6, 6, 1, 10, false, true, true},
+        {1, 1, 1, 1, 0, 0, 33, 1, true, true, false},    {6, 4, 2, 2, 1, 1, 2, 3, false, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check_windows(&cases[i]);
+    }
+}
+
+/* One window as large as the map, without a table: the same bits as the whole segment. */
+WF_TEST(one_window_is_the_segment) {
+    kc_spec s = attention(2, 9, 2, 12, 0.3f);
+    s.in[0].w = 11;
+    kernel_case whole, window;
+    if (!kc_init(&whole, &s)) {
+        return;
+    }
+    s.p.window_h = 9, s.p.window_w = 11;
+    if (kc_init(&window, &s)) {
+        for (int form = 0; form < KC_FORMS; form++) {
+            memcpy(window.call[form].in[0].data, whole.call[form].in[0].data, (size_t)wf_shape_elements(&s.in[0]) * kc_real((kc_form)form));
+            kc_run(&whole, (kc_form)form);
+            kc_run(&window, (kc_form)form);
+            CHECK(memcmp(whole.call[form].out.data, window.call[form].out.data, kc_out_bytes(&whole, (kc_form)form)) == 0, "form %d", form);
+        }
+        kc_free(&window);
+    }
+    kc_free(&whole);
+}
+
+WF_TEST(windows_refuse) {
+    kc_spec s = attention(1, 8, 2, 8, 1);
+    s.in[0].w = 8;
+    s.p.window_h = 4, s.p.window_w = 4, s.p.shift_w = 4;
+    kc_expect_refusal(&s, WF_E_ARGUMENT,
+                      "attention \"a.b\": windows of 4 x 4 shifted by 0 x 4; sides are 1 to 4096 and shifts are smaller");
+    s.p.shift_w = 2;
+    s.w[0] = (kc_weight){49, 3, WF_PACK_TABLE};
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "attention \"a.b\": a table of 49 x 3 does not fit windows of 4 x 4 and 2 heads, which need 49 x 2");
+    s.w[0] = (kc_weight){0};
+    s.w[1] = (kc_weight){1, 7, WF_PACK_VECTOR};
+    kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": padding is 1 x 7 but a vector of 48 is expected");
+    s.w[1] = (kc_weight){0};
+    s.p.window_h = s.p.window_w = 4096;
+    kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": windows of 4096 x 4096 are too large for 2 heads");
+}
+
 int main(void) {
     RUN(attention_equals_torch);
     RUN(large_scores_do_not_overflow);
     RUN(several_query_blocks);
     RUN(a_single_token_gives_its_value);
     RUN(attention_refuses);
+    RUN(windows_equal_their_definition);
+    RUN(one_window_is_the_segment);
+    RUN(windows_refuse);
     return wf_test_done();
 }
