@@ -192,6 +192,9 @@ const char *wf_map_left_over(wf_mapping *m, const char *name) {
             return "a training counter";
         }
     }
+    if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0) {
+        return "computed anew";
+    }
     size_t root = last != NULL ? (size_t)(last + 1 - name) : 0, n = strlen(norm1);
     bool inside = root > n && strncmp(name + root - n, norm1, n) == 0;
     return inside && wf_map_find(m, wf_map_format(m, "%.*s.norm2.alpha", (int)(root - n), name)) != NULL

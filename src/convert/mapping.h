@@ -97,6 +97,7 @@ typedef struct wf_mapping {
 typedef wf_status (*wf_map_function)(wf_mapping *m, bool *known);
 wf_status wf_map_poolformer(wf_mapping *m, bool *known);
 wf_status wf_map_vit(wf_mapping *m, bool *known);
+wf_status wf_map_swin(wf_mapping *m, bool *known);
 wf_status wf_map_gguf(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */

@@ -165,11 +165,23 @@ wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table) 
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale) {
+wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *a) {
     wf_node n = node_of(WF_OP_ATTENTION, qkv);
-    n.p.heads = heads;
-    n.p.head_dim = head_dim;
-    n.p.scale = scale;
+    n.w[0] = a->table;
+    n.w[1] = a->padding;
+    n.p.heads = a->heads;
+    n.p.head_dim = a->head_dim;
+    n.p.scale = a->scale;
+    n.p.window_h = a->window.height;
+    n.p.window_w = a->window.width;
+    n.p.shift_h = a->window.shift_h;
+    n.p.shift_w = a->window.shift_w;
+    n.p.roll_first = a->window.roll_first;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_patch_merge(wf_graph *g, wf_id x, const char *name) {
+    wf_node n = node_of(WF_OP_PATCH_MERGE, x);
     return wf_graph_add(g, name, &n);
 }
 

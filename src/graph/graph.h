@@ -28,7 +28,8 @@ typedef struct wf_node {
     bool dead;      /* removed by a pass */
 } wf_node;
 
-/* An output, or an alias of a scope. `order` is the source framework's axis order: "nchw", "nc", "nc11" or "nlc". */
+/* An output, or an alias of a scope. `order` is the source framework's axis order: "nchw", "nhwc", "nc", "nc11" or
+   "nlc"; taps may also be in "window" order (runtime/edge.c). */
 typedef struct wf_output {
     const char *name; /* "output", "output0", …, in the model's order */
     const char *order;
@@ -118,7 +119,20 @@ wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */
 wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
 wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
-wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, float scale);
+/* Windows of a map, shifted (kernels/window.h); height 0 = every row sees its whole segment. */
+typedef struct wf_window {
+    uint32_t height, width, shift_h, shift_w;
+    bool roll_first, pads; /* pads: maps that windows do not divide are padded */
+} wf_window;
+typedef struct wf_attention {
+    uint32_t heads, head_dim;
+    float scale;
+    wf_window window;
+    uint32_t table, padding; /* weights or WF_NONE: relative position bias; what a padded cell has for [q | k | v], else zeros */
+} wf_attention;
+wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *attention);
+/* [n, h, w, c] → [n, h/2, w/2, 4c]. */
+wf_id wf_node_patch_merge(wf_graph *g, wf_id x, const char *name);
 /* Simplified linear attention (SLAB): NAME.position.weight [h·w, heads·d], NAME.window.{weight [window², d], bias}. */
 wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, uint32_t window);
 wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name);

@@ -63,7 +63,12 @@ const wf_plan *wf_session_plan(const wf_session *s);
 uint32_t wf_session_cursor(const wf_session *s);
 
 /* edge.c: between internal rows and the source's order. */
-wf_status wf_edge_dims(const wf_shape *shape, const char *order, uint32_t *n_dims, uint32_t dims[4]);
-void wf_edge_read(const void *data, bool is_double, const wf_shape *shape, const char *order, void *dst, bool dst_double);
+typedef struct wf_edge {
+    const char *order;
+    const wf_shape *shape;
+    const wf_op_params *window; /* of the attention behind it, for the order "window"; else NULL */
+} wf_edge;
+wf_status wf_edge_dims(const wf_edge *e, uint32_t *n_dims, uint32_t dims[4]);
+void wf_edge_read(const void *data, bool is_double, const wf_edge *e, void *dst, bool dst_double);
 
 #endif

@@ -233,48 +233,58 @@ uint32_t wf_session_output_count(const wf_session *s) {
     return s->current != NULL ? s->current->plan.graph.output_count + s->kept_count : 0;
 }
 
-static wf_status find_reading(const wf_session *s, uint32_t index, const wf_shape **shape, const char **order, wf_id *node,
-                              wf_error *err) {
+/* The attention inside the mixer that a tap shows, "MIXER.heads". */
+static const wf_op_params *window_of(const wf_graph *g, const char *mixer) {
+    size_t n = strlen(mixer);
+    for (uint32_t i = 0; i < g->count; i++) {
+        if (strncmp(g->nodes[i].name, mixer, n) == 0 && strcmp(g->nodes[i].name + n, ".heads") == 0) {
+            return &g->nodes[i].p;
+        }
+    }
+    return NULL;
+}
+
+static wf_status find_reading(const wf_session *s, uint32_t index, wf_edge *edge, wf_id *node, wf_error *err) {
     if (index >= wf_session_output_count(s)) {
         return wf_fail(err, WF_E_ARGUMENT, "output", -1, "there is no output %u", index);
     }
     const wf_graph *g = &s->current->plan.graph;
     if (index < g->output_count) {
         *node = g->outputs[index].node;
-        *order = g->outputs[index].order;
+        edge->order = g->outputs[index].order;
+        edge->window = NULL;
     } else {
         const wf_tap *tap = s->taps[index - g->output_count];
         *node = wf_graph_find(g, tap->node);
-        *order = tap->order;
+        edge->order = tap->order;
+        edge->window = strcmp(tap->order, "window") == 0 ? window_of(g, tap->node) : NULL;
     }
-    *shape = &g->nodes[*node].shape;
+    edge->shape = &g->nodes[*node].shape;
     return WF_OK;
 }
 
 wf_status wf_session_output(const wf_session *s, uint32_t index, wf_output_info *out, wf_error *err) {
-    const wf_shape *shape;
-    const char *order;
+    wf_edge edge;
     wf_id node;
-    WF_TRY(find_reading(s, index, &shape, &order, &node, err));
+    WF_TRY(find_reading(s, index, &edge, &node, err));
     uint32_t own = s->current->plan.graph.output_count;
     out->is_tap = index >= own;
     out->name = index < own ? s->current->plan.graph.outputs[index].name : s->taps[index - own]->source;
-    if (wf_edge_dims(shape, order, &out->n_dims, out->dims) != WF_OK) {
-        return wf_fail(err, WF_E_FORMAT, out->name, -1, "\"%s\" cannot be given in the order \"%s\"", out->name, order);
+    if (wf_edge_dims(&edge, &out->n_dims, out->dims) != WF_OK) {
+        return wf_fail(err, WF_E_FORMAT, out->name, -1, "\"%s\" cannot be given in the order \"%s\" at this size", out->name, edge.order);
     }
     return WF_OK;
 }
 
 static wf_status read_output(const wf_session *s, uint32_t index, void *dst, bool dst_double, wf_error *err) {
-    const wf_shape *shape;
-    const char *order;
+    wf_edge edge;
     wf_id node;
-    WF_TRY(find_reading(s, index, &shape, &order, &node, err));
+    WF_TRY(find_reading(s, index, &edge, &node, err));
     if (!s->done) {
         return wf_fail(err, WF_E_STATE, "output", -1, "outputs can be read when the run is done");
     }
     const wf_plan *plan = &s->current->plan;
-    wf_edge_read(plan->calls[node].out.data, plan->backend == WF_BACKEND_F64, shape, order, dst, dst_double);
+    wf_edge_read(plan->calls[node].out.data, plan->backend == WF_BACKEND_F64, &edge, dst, dst_double);
     return WF_OK;
 }
 

@@ -1,5 +1,19 @@
-/* Multi-head self-attention over all cells of the map: qkv [3·heads·d, c], softmax(q kᵀ / √d) v, proj. */
+/* Multi-head self-attention over all cells of the map, or within windows of it: qkv [3·heads·d, c], softmax(q kᵀ / √d + bias) v, proj.
+   Windows may have a table of relative positions, "position.weight" [(2·height − 1)·(2·width − 1), heads]. Where maps are padded to
+   whole windows, the padding is zeros in front of qkv: behind it, its bias; or "qkv.pad", when a conversion changed that bias. */
 #include "parts/parts.h"
+
+static void add_window(wf_graph *g, const wf_mixer *mixer, wf_attention *a) {
+    const wf_window *w = &mixer->windows;
+    if (w->height != 0 && wf_graph_stored_rows(g, "position.weight") != 0) {
+        a->table = wf_graph_table(g, "position.weight", (2 * w->height - 1) * (2 * w->width - 1), mixer->heads);
+    }
+    if (w->pads) {
+        uint32_t c = 3 * mixer->heads * mixer->head_dim;
+        a->padding = wf_graph_optional_vector(g, "qkv.pad", c);
+        a->padding = a->padding == WF_NONE && mixer->qkv_bias ? wf_graph_vector(g, "qkv.bias", c) : a->padding;
+    }
+}
 
 wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer) {
     uint32_t c = wf_graph_shape(g, n)->c;
@@ -9,8 +23,9 @@ wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer) {
         qkv = wf_node_head_norm(g, qkv, "q_norm", 0, mixer->heads, mixer->head_dim, mixer->qk_eps);
         qkv = wf_node_head_norm(g, qkv, "k_norm", mixer->heads, mixer->heads, mixer->head_dim, mixer->qk_eps);
     }
-    float scale = 1.0f / __builtin_sqrtf((float)mixer->head_dim);
-    wf_id heads = wf_node_attention(g, qkv, "heads", mixer->heads, mixer->head_dim, scale); /* [rows, heads·d] */
+    wf_attention a = {mixer->heads, mixer->head_dim, 1.0f / __builtin_sqrtf((float)mixer->head_dim), mixer->windows, WF_NONE, WF_NONE};
+    add_window(g, mixer, &a);
+    wf_id heads = wf_node_attention(g, qkv, "heads", &a); /* [rows, heads·d] */
     wf_id y = wf_node_linear(g, heads, "proj", c, true);
     wf_graph_leave(g, mark);
     wf_graph_alias(g, y, "mixer");
