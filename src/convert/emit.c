@@ -179,7 +179,7 @@ static wf_status add_image(const wf_mapping *m, wf_gguf_writer *w, wf_error *err
 
 static wf_status add_golden(const wf_golden *g, wf_gguf_writer *w, wf_error *err) {
     const uint32_t shape[] = {g->n, g->c, g->h, g->w};
-    WF_TRY(wf_gguf_add_string(w, "wf.golden.input", "xoshiro128** uniform, standard deviation 1", err));
+    WF_TRY(wf_gguf_add_string(w, "wf.golden.input", g->octaves ? WF_GOLDEN_OCTAVES : WF_GOLDEN_WHITE, err));
     WF_TRY(wf_gguf_add_u32(w, "wf.golden.seed", g->seed, err));
     WF_TRY(wf_gguf_add_array(w, "wf.golden.shape", WF_GGUF_U32, shape, 4, err));
     WF_TRY(wf_gguf_add_array(w, "wf.golden.output_source", WF_GGUF_F64, g->source, g->count, err));

@@ -86,6 +86,7 @@ typedef struct wf_mapping {
     const char *keep;         /* patterns of matrices that stay F16 when the type is a quantized one, or NULL */
     wf_int8_input *int8;      /* [rows] of I8 matrices, once pictures have been looked at; else NULL */
     uint32_t channels;        /* of the input */
+    bool golden_octaves;      /* the self-test's input is as uneven as a picture, instead of white */
     uint32_t golden_size;     /* side of the self-test picture; 0 = the recommended size */
     const void *details;      /* of the map */
     wf_status (*metadata)(const struct wf_mapping *m, wf_gguf_writer *w, wf_error *err);

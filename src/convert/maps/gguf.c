@@ -122,6 +122,8 @@ wf_status wf_map_gguf(wf_mapping *m, bool *known) {
     copy_list(m, "wf.assumptions", &m->assumptions);
     copy_list(m, "wf.norm.bare", &m->change.bare_norms);
     m->classes = m->labels.count;
+    const char *noise = wf_gguf_get_string(g, "wf.golden.input");
+    m->golden_octaves = noise != NULL && strcmp(noise, WF_GOLDEN_OCTAVES) == 0;
     const wf_gguf_kv *golden = wf_gguf_find(g, "wf.golden.shape");
     m->golden_size = golden != NULL && wf_gguf_item_u64(golden, 2, &v) && v <= 4096 && v != m->image.height ? (uint32_t)v : 0;
     return m->status;

@@ -495,6 +495,7 @@ wf_status wf_map_vit(wf_mapping *m, bool *known) {
         wf_image_params image = assumed_image(d);
         wf_map_image(m, &image);
         m->golden_size = 0;
+        m->golden_octaves = true;
     }
     return m->status;
 }
