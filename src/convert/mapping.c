@@ -202,6 +202,15 @@ const char *wf_map_left_over(wf_mapping *m, const char *name) {
                : NULL;
 }
 
+const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *before) {
+    for (uint32_t i = 0; i < m->change.replaced.count; i++) {
+        if (strcmp(m->change.replaced.items[i], node) == 0) {
+            return m->change.norm;
+        }
+    }
+    return before;
+}
+
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order) {
     wf_map_list_add(m, &m->taps, wf_map_format(m, "%s|%s|%s", source_name, node, order));
 }

@@ -63,6 +63,7 @@ typedef struct wf_map_change {
     const char *norm;         /* "rms_norm" or "crms_norm" in place of layer norms; NULL: as they are */
     bool scales_folded;       /* no layer scales are left */
     bool biases_made;         /* products that had no bias have one */
+    wf_map_list replaced;     /* the nodes of the norms that `norm` replaces */
     wf_map_list bare_norms;   /* nodes of norms without scale and shift: wf.norm.bare */
 } wf_map_change;
 
@@ -76,6 +77,7 @@ typedef struct wf_mapping {
     wf_map_list taps;         /* "source|node|order" */
     wf_map_list assumptions, left_out, labels;
     wf_map_change change;
+    bool norms_by_stage;      /* set by a map whose metadata can say which norms were replaced */
     wf_map_list notes;        /* what a rewrite left as it was, and why */
     wf_map_list ignored;      /* what the config says and nobody read, as sentences */
     const char *architecture, *family; /* general.architecture; "sail-sg/poolformer", "timm", "transformers" */
@@ -144,6 +146,8 @@ const wf_json *wf_map_key(const wf_mapping *m, const char *key);
 /* args.KEY as a whole number, `fallback` when absent or null. */
 uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback);
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
+/* The norm of a node after the rewrite; `before` where it was not replaced. */
+const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *before);
 /* args.KEY as a class name; NULL when it is absent or partial(…). */
 const char *wf_map_arg_text(const wf_mapping *m, const char *key);
 bool wf_map_is_class(const char *name, const char *wanted); /* with or without its module */

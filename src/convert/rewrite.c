@@ -16,6 +16,7 @@ typedef struct planner {
     wf_map_row *made;           /* [rows] a bias to follow the row, where name is not NULL */
     struct wf_rewrite **made_recipe; /* [rows] its recipe */
     uint32_t *drop;             /* [streams] channel, or WF_NO_CHANNEL */
+    bool *keeps;                /* [streams] norms that --norm does not replace */
     wf_error *err;
 } planner;
 
@@ -71,7 +72,13 @@ static double decimal(float eps) { return eps == 1e-5f ? 1e-5 : eps; }
 /* The recipe of a product's bias; a product without one gets a bias. */
 static struct wf_rewrite *bias_recipe(planner *p, const wf_node *product, uint32_t matrix) {
     if (product->w[1] != WF_NONE) {
-        return recipe_at(p, row_of(p, weight_name(p, product->w[1])));
+        uint32_t row = row_of(p, weight_name(p, product->w[1]));
+        if (p->streams.graph->weights->entries[product->w[1]].uses > 1 && p->made[row].name == NULL) {
+            p->made[row] = p->m->rows[row]; /* windows go on padding with the bias as it was (parts/mixer/attention.c) */
+            p->made[row].rewrite = NULL;
+            p->made[row].name = wf_map_format(p->m, "%s.pad", product->name);
+        }
+        return recipe_at(p, row);
     }
     if (p->made[matrix].name != NULL) {
         return p->made_recipe[matrix];
@@ -250,8 +257,8 @@ static wf_status centre_writer(planner *p, const wf_stream_writer *w, wf_error *
     }
     WF_TRY(centre_product(p, row, err));
     p->recipe[row]->drop_row = drop;
-    if (w->bias != WF_NONE) {
-        struct wf_rewrite *bias = recipe_at(p, row_of(p, weight_name(p, w->bias)));
+    if (w->bias != WF_NONE || p->made[row].name != NULL) { /* a fold may have made the bias */
+        struct wf_rewrite *bias = w->bias != WF_NONE ? recipe_at(p, row_of(p, weight_name(p, w->bias))) : p->made_recipe[row];
         WF_TRY(p->m->status);
         bias->centre = true;
         bias->drop_row = drop;
@@ -292,43 +299,69 @@ static wf_status choose_channel(planner *p, uint32_t stream, wf_error *err) {
 
 static bool replaces(const planner *p) { return p->o->norm != WF_CONVERT_NORM_KEEP; }
 
-static wf_status check_streams(const planner *p, wf_error *err) {
+static bool changes(const planner *p, uint32_t stream) { return replaces(p) && stream != WF_NONE && !p->keeps[stream]; }
+
+/* WF_OK when this norm may be replaced, else an error that says why not. */
+static wf_status check_norm(const planner *p, const wf_stream_norm *norm, wf_error *err) {
     const char *kind = p->o->norm == WF_CONVERT_NORM_RMS ? "rms" : "crms";
-    uint32_t layer_norms = 0;
-    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
-        const wf_stream_norm *norm = &p->streams.norms[i];
-        const wf_node *node = &p->streams.graph->nodes[norm->node];
-        const wf_stream_info *stream = &p->streams.list[norm->stream];
-        layer_norms += node->op == WF_OP_LAYER_NORM;
-        if (stream->refusal != NULL) {
-            return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1,
-                           "--norm %s would not be exact for the norm \"%s\": %s; convert with --norm keep", kind, node->name, stream->refusal);
-        }
-        if (p->o->norm == WF_CONVERT_NORM_CRMS && norm->unfoldable != NULL) {
-            return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1,
-                           "--norm crms needs the norm \"%s\" folded into what reads it, but %s; use --norm rms", node->name,
-                           norm->unfoldable);
-        }
-        if (node->p.norm_by != WF_BY_DEVIATION) {
-            return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1, "the norm \"%s\" takes no mean away already; there is nothing for --norm %s "
-                           "to do", node->name, kind);
-        }
+    const wf_node *node = &p->streams.graph->nodes[norm->node];
+    const wf_stream_info *stream = &p->streams.list[norm->stream];
+    if (stream->refusal != NULL) {
+        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1,
+                       "--norm %s would not be exact for the norm \"%s\": %s; convert with --norm keep", kind, node->name, stream->refusal);
     }
-    if (layer_norms == 0) {
-        return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "the model has no layer norm that --norm %s could replace", kind);
+    if (p->o->norm == WF_CONVERT_NORM_CRMS && norm->unfoldable != NULL) {
+        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1,
+                       "--norm crms needs the norm \"%s\" folded into what reads it, but %s; use --norm rms", node->name,
+                       norm->unfoldable);
+    }
+    if (node->p.norm_by != WF_BY_DEVIATION) {
+        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1, "the norm \"%s\" takes no mean away already; there is nothing for --norm %s "
+                       "to do", node->name, kind);
     }
     return WF_OK;
 }
 
+/* All norms are replaced or none; by stream where the architecture's metadata can say so. */
+static wf_status check_streams(planner *p, wf_error *err) {
+    uint32_t layer_norms = 0, refused = 0;
+    wf_error first, why;
+    wf_error_clear(&first);
+    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
+        const wf_stream_norm *norm = &p->streams.norms[i];
+        wf_error_clear(&why);
+        layer_norms += p->streams.graph->nodes[norm->node].op == WF_OP_LAYER_NORM;
+        if (check_norm(p, norm, &why) != WF_OK && !p->keeps[norm->stream]) {
+            first = refused++ == 0 ? why : first;
+            p->keeps[norm->stream] = true;
+            wf_map_note(p->m, "a stream keeps its norms: %s", why.text);
+        }
+    }
+    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
+        if (changes(p, p->streams.norms[i].stream)) {
+            wf_map_list_add(p->m, &p->m->change.replaced, p->streams.graph->nodes[p->streams.norms[i].node].name);
+        }
+    }
+    if (refused != 0 && (!p->m->norms_by_stage || p->m->change.replaced.count == 0)) {
+        *err = first;
+        return err->code;
+    }
+    if (layer_norms == 0) {
+        return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "the model has no layer norm that --norm %s could replace",
+                       p->o->norm == WF_CONVERT_NORM_RMS ? "rms" : "crms");
+    }
+    return p->m->status;
+}
+
 static wf_status plan(planner *p, wf_error *err) {
-    bool fold = p->o->fold || p->o->norm == WF_CONVERT_NORM_CRMS;
+    bool crms = p->o->norm == WF_CONVERT_NORM_CRMS;
     if (replaces(p)) {
         WF_TRY(check_streams(p, err));
     }
-    for (uint32_t i = 0; i < p->streams.norm_count && fold; i++) {
+    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
         const wf_stream_norm *norm = &p->streams.norms[i];
         const char *name = p->streams.graph->nodes[norm->node].name;
-        if (norm->weight == WF_NONE) {
+        if (norm->weight == WF_NONE || !(p->o->fold || (crms && changes(p, norm->stream)))) {
             continue;
         }
         if (norm->producer != WF_NONE) {
@@ -339,22 +372,22 @@ static wf_status plan(planner *p, wf_error *err) {
             WF_TRY(fold_norm(p, norm, err));
         }
     }
-    if (fold || replaces(p)) {
+    if (p->o->fold || replaces(p)) {
         WF_TRY(fold_scales(p, replaces(p), err));
     }
     for (uint32_t i = 0; i < p->streams.count; i++) {
         p->drop[i] = WF_NO_CHANNEL;
-        if (p->o->norm == WF_CONVERT_NORM_CRMS) {
+        if (crms && changes(p, i)) {
             WF_TRY(choose_channel(p, i, err));
         }
     }
-    for (uint32_t i = 0; i < p->streams.norm_count && p->o->norm == WF_CONVERT_NORM_CRMS; i++) {
-        WF_TRY(drop_from_readers(p, &p->streams.norms[i]));
+    for (uint32_t i = 0; i < p->streams.norm_count && crms; i++) {
+        WF_TRY(changes(p, p->streams.norms[i].stream) ? drop_from_readers(p, &p->streams.norms[i]) : WF_OK);
     }
-    for (uint32_t i = 0; i < p->streams.writer_count && replaces(p); i++) {
-        WF_TRY(centre_writer(p, &p->streams.writers[i], err));
+    for (uint32_t i = 0; i < p->streams.writer_count; i++) {
+        WF_TRY(changes(p, p->streams.writers[i].stream) ? centre_writer(p, &p->streams.writers[i], err) : WF_OK);
     }
-    p->m->change.norm = p->o->norm == WF_CONVERT_NORM_RMS ? "rms_norm" : p->o->norm == WF_CONVERT_NORM_CRMS ? "crms_norm" : NULL;
+    p->m->change.norm = crms ? "crms_norm" : replaces(p) ? "rms_norm" : NULL;
     return p->m->status;
 }
 
@@ -391,14 +424,15 @@ static void filter_taps(planner *p) {
         const char *begin = strchr(p->m->taps.items[i], '|') + 1, *end = strchr(begin, '|');
         const char *name = wf_map_format(p->m, "%.*s", (int)(end - begin), begin);
         wf_id node = wf_graph_find(g, name);
-        bool changed = node == WF_NONE || (replaces(p) && p->streams.stream_of[node] != WF_NONE);
+        bool changed = node == WF_NONE || changes(p, p->streams.stream_of[node]);
         for (uint32_t j = 0; j < p->streams.norm_count && !changed; j++) {
             const wf_stream_norm *norm = &p->streams.norms[j];
             changed = (norm->node == node || norm->producer == node) && norm->weight != WF_NONE &&
                       p->removed[row_of(p, weight_name(p, norm->weight))];
         }
         for (uint32_t j = 0; j < p->streams.writer_count && !changed; j++) {
-            changed = p->streams.writers[j].node == node && (replaces(p) || p->m->change.scales_folded);
+            const wf_stream_writer *w = &p->streams.writers[j];
+            changed = w->node == node && (changes(p, w->stream) || p->m->change.scales_folded);
         }
         if (changed) {
             dropped++;
@@ -436,7 +470,8 @@ static wf_status with_model(planner *p, wf_model *model, wf_error *err) {
     }
     if (status == WF_OK) {
         p->drop = wf_arena_alloc(m->arena, (p->streams.count + 1) * sizeof *p->drop);
-        status = p->drop == NULL ? wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to rewrite norms") : plan(p, err);
+        p->keeps = wf_arena_alloc(m->arena, (p->streams.count + 1) * sizeof *p->keeps);
+        status = p->drop == NULL || p->keeps == NULL ? wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to rewrite norms") : plan(p, err);
     }
     if (status == WF_OK) {
         filter_taps(p);

@@ -122,7 +122,7 @@ wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
 /* Windows of a map, shifted (kernels/window.h); height 0 = every row sees its whole segment. */
 typedef struct wf_window {
     uint32_t height, width, shift_h, shift_w;
-    bool roll_first, pads; /* pads: maps that windows do not divide are padded */
+    bool roll_first, padding_has_bias; /* the latter: padding stands for qkv of zeros, which is its bias; else for zeros */
 } wf_window;
 typedef struct wf_attention {
     uint32_t heads, head_dim;

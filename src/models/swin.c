@@ -7,7 +7,7 @@
      window.height, window.width, shift.height, shift.width                     arrays; shifts are those of the odd blocks
      window.rule    "divide": windows must divide the grid; "pad_roll" and "roll_pad": it is padded to whole windows, before it is
                     rolled by the shift or after. By the first two a map of one window's side is not shifted.
-     patch_size, attention.qkv_bias (false: a product has one where the file holds it)
+     patch_size, attention.qkv_bias (of the source, which its padding has; false: a product has one where the file holds it)
      norm           array of the blocks' norms; stem.norm, down.norm, head.norm; norm_epsilon of all
      class_count, input.channels, input.height, input.width */
 #include <string.h>
@@ -108,7 +108,7 @@ wf_status wf_swin_configure(const wf_gguf *gguf, wf_arena *arena, const void **o
 
 /* The windows of block b of a stage on a map of h × w. */
 static wf_window window_of(const config *c, uint32_t s, uint32_t b, uint32_t h, uint32_t w) {
-    wf_window x = {c->window_h[s], c->window_w[s], 0, 0, c->rule == ROLL_PAD, c->rule != DIVIDE};
+    wf_window x = {c->window_h[s], c->window_w[s], 0, 0, c->rule == ROLL_PAD, c->rule != DIVIDE && c->qkv_bias};
     bool one = c->rule != ROLL_PAD && (h < w ? h : w) <= x.height;
     if (b % 2 == 1 && !one) {
         x.shift_h = c->shift_h[s];

@@ -230,7 +230,7 @@ export function testType(name, golden, io, type, limits) {
 }
 
 /** One golden in f32, f16, Q8_0 and, where `q4` is a number, Q4_0. */
-export async function testGolden(name, {q4, options} = {}) {
+export async function testGolden(name, {q4, options, eightBit = 2.5e-2} = {}) {
     extra[name] = options;
     const golden = {
         io: readTensors(join(data, `${name}.io.safetensors`)),
@@ -241,13 +241,13 @@ export async function testGolden(name, {q4, options} = {}) {
     await attempt(`${name} f16`, () => testType(name, golden, io, 'f16', [['float', 2e-3]]));
     await attempt(`${name} q8_0`, () =>
         testType(name, golden, io, 'q8_0', [
-            ['float', 2.5e-2],
+            ['float', eightBit],
             ['int8', 4e-2],
         ]),
     );
     await attempt(`${name} int8`, () =>
         testType(name, golden, io, 'int8', [
-            ['float', 2.5e-2],
+            ['float', eightBit],
             ['int8', 5e-2],
         ]),
     );

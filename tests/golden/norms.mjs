@@ -12,6 +12,9 @@ const goldens = [
     'vit_reg_timm1',
     'vit_avg_ls_qknorm_timm1',
     'vit_noqkvbias_tinycfg',
+    'swin_tinycfg', // of a Swin only what stands behind the last merging becomes RMS or CRMS
+    'swin_tinycfg_timm1',
+    'hf_swin_tinycfg',
 ];
 const forms = {
     rms: ['--norm', 'rms'],

@@ -25,6 +25,24 @@ static bool ends(const char *text, const char *with) {
     return n >= k && strcmp(text + n - k, with) == 0;
 }
 
+/* A Swin's norms by stage (models/swin.c). */
+static wf_status write_norms(const wf_mapping *m, const wf_gguf_kv *kv, wf_gguf_writer *w, wf_error *err) {
+    const char *key = kv->key.text, *names[10], *text = wf_gguf_get_string(m->source->gguf, key);
+    if (text != NULL) {
+        const char *node = ends(key, ".stem.norm") ? "stem_norm" : ends(key, ".down.norm") ? "stage.1.down.norm" : "norm";
+        return wf_gguf_add_string(w, key, wf_map_norm_of(m, node, text), err);
+    }
+    if (kv->count > 10) {
+        return wf_fail(err, WF_E_FORMAT, key, -1, "%s lists too many norms", key);
+    }
+    for (uint64_t s = 0; s < kv->count; s++) {
+        char node[] = "stage.0.blk.0.norm1";
+        node[6] = (char)('0' + s);
+        names[s] = wf_map_norm_of(m, node, wf_gguf_item_string(kv, s));
+    }
+    return wf_gguf_add_array(w, key, WF_GGUF_STRING, names, kv->count, err);
+}
+
 /* The architecture's own keys, as a rewrite of norms leaves them. */
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
     const wf_gguf *g = m->source->gguf;
@@ -34,7 +52,11 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
         if (!is_taken_over(m, key)) {
             continue;
         }
-        if (m->change.norm != NULL && (ends(key, ".norm") || ends(key, ".head.norm")) && kv->type == WF_GGUF_STRING) {
+        if (m->norms_by_stage && ends(key, ".norm")) {
+            WF_TRY(write_norms(m, kv, w, err));
+        } else if (m->norms_by_stage && ends(key, ".qkv_bias")) {
+            WF_TRY(wf_gguf_add_kv(w, kv, err)); /* false: where the file has one */
+        } else if (m->change.norm != NULL && (ends(key, ".norm") || ends(key, ".head.norm")) && kv->type == WF_GGUF_STRING) {
             WF_TRY(wf_gguf_add_string(w, key, m->change.norm, err));
         } else if (m->change.scales_folded && ends(key, ".layer_scale")) {
             WF_TRY(wf_gguf_add_bool(w, key, false, err));
@@ -99,6 +121,7 @@ wf_status wf_map_gguf(wf_mapping *m, bool *known) {
     WF_TRY(arch->configure(g, m->arena, &config, &input, m->err));
     m->metadata = write_metadata;
     m->architecture = arch->name;
+    m->norms_by_stage = strcmp(arch->name, "swin") == 0;
     m->family = wf_gguf_get_string(g, "wf.source");
     m->family = m->family != NULL ? m->family : "GGUF";
     m->name = wf_gguf_get_string(g, "general.name");

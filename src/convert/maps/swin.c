@@ -8,8 +8,9 @@
             key, value, relative_position_bias_table}, attention.output.dense, layernorm_after, intermediate.dense, output.dense},
             encoder.layers.S.downsample at the end, layernorm, classifier. Pads, then rolls.
 
+   SLAB's Swin with softmax attention is the old layout with RepBN (norm.alpha, norm.bn.*), or after its own merge without norms.
    Heads and windows follow from the bias tables; the picture's size from --config, or the old layout's masks, or 32 windows' sides.
-   Sources: timm 0.4.12 and 1.0.15 models/swin_transformer.py, transformers 5.12 models/swin/modeling_swin.py. */
+   Sources: timm 0.4.12 and 1.0.15 and SLAB models/swin_transformer.py, transformers 5.12 models/swin/modeling_swin.py. */
 #include <string.h>
 
 #include "convert/mapping.h"
@@ -34,6 +35,7 @@ typedef struct details {
     uint32_t blocks[MAX_STAGES], width[MAX_STAGES], hidden[MAX_STAGES], heads[MAX_STAGES];
     uint32_t window[2][MAX_STAGES], shift[2][MAX_STAGES];
     bool qkv_bias, has_patch_norm;
+    const char *norm; /* "layer_norm", "repbn" (SLAB) or "none" (SLAB's own merge) */
     float eps;
 } details;
 
@@ -59,7 +61,9 @@ static bool recognise(wf_mapping *m, details *d) {
     const char *first = "layers.0.blocks.0";
     d->root = "";
     if (has(m, "patch_embed.proj", ".weight") && has(m, first, ".attn.relative_position_bias_table") && has(m, first, ".attn.qkv.weight") &&
-        has(m, first, ".mlp.fc1.weight") && has(m, first, ".norm1.weight")) {
+        has(m, first, ".mlp.fc1.weight")) {
+        bool merged = has(m, "layers.0.downsample.reduction", ".bias") && !has(m, first, ".norm1.weight") && !has(m, "norm", ".weight");
+        d->norm = wf_map_is_repbn(m, wf_map_format(m, "%s.norm1", first)) ? "repbn" : merged ? "none" : "layer_norm";
         bool start = has(m, "layers.1.downsample.reduction", ".weight") && !has(m, "layers.0.downsample.reduction", ".weight");
         d->lib = start || has(m, "head.fc", ".weight") ? TIMM : OLD;
         d->patch_conv = "patch_embed.proj", d->patch_norm = "patch_embed.norm";
@@ -69,6 +73,7 @@ static bool recognise(wf_mapping *m, details *d) {
         const char *self = wf_map_format(m, "%sencoder.%s.attention.self", roots[i], first);
         if (has(m, self, ".query.weight") && has(m, self, ".relative_position_bias_table")) {
             d->lib = HF;
+            d->norm = "layer_norm";
             d->root = roots[i];
             d->patch_conv = wf_map_format(m, "%sembeddings.patch_embeddings.projection", d->root);
             d->patch_norm = wf_map_format(m, "%sembeddings.norm", d->root);
@@ -210,7 +215,7 @@ static void configure(wf_mapping *m, details *d) {
     }
     d->patch = (uint32_t)patch->dims[2];
     m->channels = (uint32_t)patch->dims[1];
-    d->has_patch_norm = has(m, d->patch_norm, ".weight");
+    d->has_patch_norm = has(m, d->patch_norm, ".weight") || wf_map_is_repbn(m, d->patch_norm);
     read_stages(m, d);
     const char *first = block_name(m, d, 0, 0), *act = wf_map_arg_text(m, "hidden_act");
     d->qkv_bias = has(m, first, d->lib == HF ? ".attention.self.query.bias" : ".attn.qkv.bias");
@@ -231,7 +236,7 @@ static void configure(wf_mapping *m, details *d) {
     d->eps = 1e-5f;
     if (d->lib == HF && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
         d->eps = (float)eps->number;
-    } else {
+    } else if (strcmp(d->norm, "layer_norm") == 0) {
         wf_map_assume(m, "layer norm epsilon %g", (double)d->eps);
     }
     if (m->status == WF_OK) {
@@ -261,24 +266,36 @@ static void map_qkv(wf_mapping *m, const details *d, const char *from, const cha
     }
 }
 
-/* One affine of a block, and its tap unless order is NULL. */
+/* A product of a block, and its tap unless order is NULL. */
 static void map_part(wf_mapping *m, const char *source, const char *node, wf_map_kind kind, const char *order) {
-    wf_map_affine(m, source, node, kind, kind == WF_MAP_VECTOR);
+    wf_map_affine(m, source, node, kind, false);
     if (order != NULL) {
         wf_map_tap(m, source, node, order);
     }
 }
 
+static void map_norm(wf_mapping *m, const details *d, const char *source, const char *node, const char *order) {
+    if (strcmp(d->norm, "none") == 0) {
+        return;
+    }
+    if (strcmp(d->norm, "repbn") == 0) {
+        wf_map_repbn(m, source, node);
+    } else {
+        wf_map_affine(m, source, node, WF_MAP_VECTOR, true);
+    }
+    wf_map_tap(m, source, node, order);
+}
+
 static void map_block(wf_mapping *m, const details *d, uint32_t s, uint32_t b) {
     const char *from = block_name(m, d, s, b), *to = wf_map_format(m, "stage.%u.blk.%u", s, b), *order = names_of[d->lib].map;
     const char *proj = wf_map_format(m, "%s.%s", from, names_of[d->lib].proj), *mixer = wf_map_format(m, "%s.mixer", to);
-    map_part(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].norm1), wf_map_format(m, "%s.norm1", to), WF_MAP_VECTOR, order);
+    map_norm(m, d, wf_map_format(m, "%s.%s", from, names_of[d->lib].norm1), wf_map_format(m, "%s.norm1", to), order);
     map_qkv(m, d, from, to);
     wf_map_tensor(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].table), wf_map_format(m, "%s.position.weight", mixer),
                   WF_MAP_TABLE_ROWS, false);
     map_part(m, proj, wf_map_format(m, "%s.proj", mixer), WF_MAP_LINEAR, NULL);
     wf_map_tap(m, proj, mixer, "window");
-    map_part(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].norm2), wf_map_format(m, "%s.norm2", to), WF_MAP_VECTOR, "nlc");
+    map_norm(m, d, wf_map_format(m, "%s.%s", from, names_of[d->lib].norm2), wf_map_format(m, "%s.norm2", to), "nlc");
     map_part(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].fc1), wf_map_format(m, "%s.ffn_up", to), WF_MAP_LINEAR, "nlc");
     map_part(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].fc2), wf_map_format(m, "%s.ffn_down", to), WF_MAP_LINEAR, "nlc");
     if (d->lib != HF) {
@@ -293,7 +310,7 @@ static void map_stage(wf_mapping *m, const details *d, uint32_t s) {
     const char *order = names_of[d->lib].map, *to = wf_map_format(m, "stage.%u", s);
     if (s > 0) {
         const char *from = down_name(m, d, s);
-        map_part(m, wf_map_format(m, "%s.norm", from), wf_map_format(m, "%s.down.norm", to), WF_MAP_VECTOR, order);
+        map_norm(m, d, wf_map_format(m, "%s.norm", from), wf_map_format(m, "%s.down.norm", to), order);
         wf_map_affine(m, wf_map_format(m, "%s.reduction", from), wf_map_format(m, "%s.down.reduction", to), WF_MAP_LINEAR, true);
         wf_map_tap(m, wf_map_format(m, "%s.reduction", from), wf_map_format(m, "%s.down", to), order);
         wf_map_tap(m, from, wf_map_format(m, "%s.down", to), order);
@@ -310,13 +327,13 @@ static void map_ends(wf_mapping *m, const details *d, bool front) {
     if (front) {
         map_part(m, d->patch_conv, "stem", WF_MAP_CONV, "nchw");
         if (d->has_patch_norm) {
-            map_part(m, d->patch_norm, "stem_norm", WF_MAP_VECTOR, order);
+            map_norm(m, d, d->patch_norm, "stem_norm", order);
         }
         wf_map_tap(m, d->lib == HF ? wf_map_format(m, "%sembeddings", d->root) : "patch_embed", stem, order);
         return;
     }
     const char *fc = d->lib == HF ? "classifier" : d->lib == TIMM ? "head.fc" : "head";
-    map_part(m, d->lib == HF ? wf_map_format(m, "%slayernorm", d->root) : "norm", "norm", WF_MAP_VECTOR, order);
+    map_norm(m, d, d->lib == HF ? wf_map_format(m, "%slayernorm", d->root) : "norm", "norm", order);
     const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.weight", fc));
     if (t != NULL && t->n_dims == 2) {
         m->classes = (uint32_t)t->dims[0];
@@ -351,9 +368,11 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
         uint32_t value;
     } numbers[] = {{"swin.patch_size", d->patch},          {"swin.class_count", m->classes},       {"swin.input.channels", m->channels},
                    {"swin.input.height", m->image.height}, {"swin.input.width", m->image.width}};
-    const char *norms[MAX_STAGES], *norm = "layer_norm";
+    const char *norms[MAX_STAGES], *norm = d->norm;
     for (uint32_t s = 0; s < d->stages; s++) {
-        norms[s] = norm;
+        char node[] = "stage.0.blk.0.norm1";
+        node[6] = (char)('0' + s);
+        norms[s] = wf_map_norm_of(m, node, norm);
     }
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         WF_TRY(wf_gguf_add_array(w, arrays[i].key, WF_GGUF_U32, arrays[i].values, d->stages, err));
@@ -362,9 +381,9 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
         WF_TRY(wf_gguf_add_u32(w, numbers[i].key, numbers[i].value, err));
     }
     WF_TRY(wf_gguf_add_array(w, "swin.norm", WF_GGUF_STRING, norms, d->stages, err));
-    WF_TRY(wf_gguf_add_string(w, "swin.stem.norm", d->has_patch_norm ? norm : "none", err));
+    WF_TRY(wf_gguf_add_string(w, "swin.stem.norm", d->has_patch_norm ? wf_map_norm_of(m, "stem_norm", norm) : "none", err));
     WF_TRY(wf_gguf_add_string(w, "swin.down.norm", norm, err));
-    WF_TRY(wf_gguf_add_string(w, "swin.head.norm", norm, err));
+    WF_TRY(wf_gguf_add_string(w, "swin.head.norm", wf_map_norm_of(m, "norm", norm), err));
     WF_TRY(wf_gguf_add_string(w, "swin.window.rule", rules[d->lib], err));
     WF_TRY(wf_gguf_add_f32(w, "swin.norm_epsilon", d->eps, err));
     return wf_gguf_add_bool(w, "swin.attention.qkv_bias", d->qkv_bias, err);
@@ -383,7 +402,8 @@ wf_status wf_map_swin(wf_mapping *m, bool *known) {
     m->details = d;
     m->metadata = write_metadata;
     m->architecture = "swin";
-    m->family = d->lib == HF ? "transformers" : "timm";
+    m->family = d->lib == HF ? "transformers" : strcmp(d->norm, "layer_norm") == 0 ? "timm" : "xinghaochen/SLAB";
+    m->norms_by_stage = true;
     configure(m, d);
     if (m->status != WF_OK) {
         return m->status;
@@ -395,7 +415,8 @@ wf_status wf_map_swin(wf_mapping *m, bool *known) {
     map_ends(m, d, false);
     check_left_over(m, d);
     if (m->status == WF_OK) {
-        wf_image_params image = wf_map_imagenet(d->side[0], d->side[0] > 224 ? 1.0f : 0.9f);
+        bool slab = strcmp(m->family, "xinghaochen/SLAB") == 0;
+        wf_image_params image = wf_map_imagenet(d->side[0], d->side[0] > 224 ? 1.0f : slab ? 0.875f : 0.9f);
         image.width = d->side[1];
         image.round_long = d->lib == TIMM;
         if (d->lib == HF) {

@@ -8,10 +8,10 @@ static void add_window(wf_graph *g, const wf_mixer *mixer, wf_attention *a) {
     if (w->height != 0 && wf_graph_stored_rows(g, "position.weight") != 0) {
         a->table = wf_graph_table(g, "position.weight", (2 * w->height - 1) * (2 * w->width - 1), mixer->heads);
     }
-    if (w->pads) {
+    if (w->padding_has_bias) {
         uint32_t c = 3 * mixer->heads * mixer->head_dim;
         a->padding = wf_graph_optional_vector(g, "qkv.pad", c);
-        a->padding = a->padding == WF_NONE && mixer->qkv_bias ? wf_graph_vector(g, "qkv.bias", c) : a->padding;
+        a->padding = a->padding == WF_NONE ? wf_graph_vector(g, "qkv.bias", c) : a->padding;
     }
 }
 
