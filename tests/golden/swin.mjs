@@ -78,6 +78,12 @@ await attempt('pictures that the old layout does not take', () => {
         const r = native(['run', model, '--in', path, '--out', join(folder, 'x.safetensors')]);
         check(`a picture of ${h} × ${h} is refused`, r.code !== 0 && why.test(r.err), r.err);
     }
+    for (const img_size of [1e9, [56, 'x'], 57, 1 << 16]) {
+        const odd = join(folder, 'odd.json');
+        writeFileSync(odd, JSON.stringify({img_size}));
+        const r = native(['convert', join(data, 'swin_tinycfg.safetensors'), '-o', join(folder, 'x.gguf'), '--config', odd, '--force']);
+        check(`an img_size of ${img_size} is refused`, r.code !== 0 && /"img_size" in .* is no whole|no whole number of 4 × 4/.test(r.err), r.err);
+    }
     const deeper = JSON.parse(readFileSync(join(data, 'swin_tinycfg.json')));
     deeper.constructor.depths = [2, 3];
     const config = join(folder, 'deeper.json');

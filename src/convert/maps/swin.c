@@ -96,11 +96,19 @@ static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_
 }
 
 /* Item i of a list in the config, or the number itself; 0: not told. */
-static uint32_t told(const wf_mapping *m, const char *key, uint32_t i) {
+static uint32_t told(wf_mapping *m, const char *key, uint32_t i) {
     const wf_json *v = wf_map_key(m, key);
     unsigned long long u;
     v = v != NULL && v->kind == WF_JSON_ARRAY ? (i < v->count ? wf_json_at(v, i) : NULL) : v;
-    return v != NULL && wf_json_to_u64(v, &u) && u <= 1 << 20 ? (uint32_t)u : 0;
+    if (v == NULL || v->kind == WF_JSON_NULL) {
+        return 0;
+    }
+    if (!wf_json_to_u64(v, &u) || u > 1 << 20) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no whole number from 0 to 1048576, or no list of such: correct it", key,
+                    m->config.file);
+        return 0;
+    }
+    return (uint32_t)u;
 }
 
 static void expect_told(wf_mapping *m, const char *key, uint32_t i, uint32_t found) {
@@ -173,8 +181,8 @@ static void read_size(wf_mapping *m, details *d) {
             wf_map_assume(m, "pictures of %u × %u (32 sides of a window)", d->side[0], d->side[1]);
         }
     }
-    if (d->side[0] == 0 || d->side[0] % d->patch != 0 || d->side[1] % d->patch != 0) {
-        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches: name the picture's size "
+    if (d->side[0] == 0 || d->side[0] > 1 << 15 || d->side[1] > 1 << 15 || d->side[0] % d->patch != 0 || d->side[1] % d->patch != 0) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches up to 32768: name the picture's size "
                     "(%s) in --config", m->config.file, d->side[0], d->side[1], d->patch, d->patch, key);
     }
 }
