@@ -55,15 +55,6 @@ static double *read_vector(planner *p, uint32_t row, wf_error *err) {
     return v;
 }
 
-static bool all_zero(const double *v, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (v[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* ---- folding γ and β ---- */
 
 /* eps as the source meant it: RepBN's is always 1e-5, which a float misses by 2.5e-8 of it. */
@@ -156,7 +147,7 @@ static wf_status fold_norm(planner *p, const wf_stream_norm *norm, wf_error *err
         WF_TRY(p->m->status);
         w->gain = terms.gain;
         w->channels = channels;
-        if (terms.shift != NULL && !all_zero(terms.shift, channels)) {
+        if (terms.shift != NULL) { /* zeros too: a file says for all blocks at once whether products have a bias */
             WF_TRY(fold_shift(p, reader, matrix, terms.shift, channels, err));
         }
     }
