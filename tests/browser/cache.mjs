@@ -452,7 +452,7 @@ await attempt("never fatal", () =>
       "a write that fails",
       burst.use === "none" &&
         burst.scores === scores &&
-        /^The copy could not be written/.test(burst.note) &&
+        burst.note === "The copy could not be written: the browser's storage is full; cache: {evict: true} drops what was used longest ago." &&
         (await list(page)).length === 0,
       JSON.stringify([burst, await list(page)]),
     );
@@ -495,6 +495,39 @@ await attempt("never fatal", () =>
     );
   }),
 );
+for (const [on, backend] of Object.entries(backends)) {
+  const { worker } = backend;
+  await attempt(`full (${on})`, () =>
+    fresher(async (page) => {
+      const session = await page.context().newCDPSession(page);
+      const quota = (sizes) => session.send("Storage.overrideQuotaForOrigin", { origin: site.base, quotaSize: Math.round(sizes * size) });
+      await quota(backend.without ? 3.4 : 2.6); // two fit: the Cache API needs more while it writes
+      for (const name of ["a", "b"]) await load(page, address(name), { worker });
+      await load(page, address("a"), { worker }); // which b has not been since
+      const urls = async () => (await list(page)).map((entry) => entry.url).sort().join();
+      const refused = await load(page, address("c"), { worker });
+      check(
+        `full, without consent nothing is dropped, and the note says how to give it (${on})`,
+        refused.use === "none" && refused.scores === scores && (await urls()) === `${address("a")},${address("b")}` &&
+          /storage is full; cache: \{evict: true\} drops what was used longest ago\.$/.test(refused.note),
+        JSON.stringify([refused, await urls()]),
+      );
+      const kept = await load(page, address("c"), { worker, cache: { evict: true } });
+      check(
+        `full, with consent the one used longest ago goes, and no other (${on})`,
+        kept.use === "stored" && kept.note === "" && kept.scores === scores && (await urls()) === `${address("a")},${address("c")}`,
+        JSON.stringify([kept, await urls()]),
+      );
+      await quota(0.5);
+      const never = await load(page, address("d"), { worker, cache: { evict: true } });
+      check(
+        `full, where no dropping helps (${on})`,
+        never.use === "none" && never.scores === scores && /storage is full, and no other model is left to drop\.$/.test(never.note),
+        JSON.stringify([never, await urls()]),
+      );
+    }, backend),
+  );
+}
 await attempt("no place", () =>
   fresher(async (page) => {
     await page.addInitScript(() => {

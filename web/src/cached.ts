@@ -7,9 +7,10 @@ import { Download, sourceOf, type DownloadOptions } from "./download.ts";
 import { fail, WfError } from "./errors.ts";
 import { isAbort, within } from "./http.ts";
 import { megabytes } from "./memory.ts";
-import { openShelf, type Shelf, type Sink } from "./shelf.ts";
+import { isFull, openShelf, type Shelf, type Sink } from "./shelf.ts";
 import {
   beginEntry,
+  dropOldest,
   entryKey,
   getEntry,
   lock,
@@ -287,6 +288,13 @@ class Copy {
     let marked = kept;
     let position = kept;
     let sought = false;
+    const full = this.evict
+      ? ": the browser's storage is full, and no other model is left to drop"
+      : ": the browser's storage is full; cache: {evict: true} drops what was used longest ago";
+    const room = {
+      bytes: version.total,
+      make: async () => this.evict && (await dropOldest(shelf, key)),
+    };
     const put = async (complete: boolean, bytes: number, data: string): Promise<void> => {
       const total = complete ? bytes : version.total;
       const state = { bytes, complete, used: Date.now(), header: this.header, data };
@@ -309,7 +317,7 @@ class Copy {
       try {
         await body();
       } catch (error) {
-        use.note = `The copy could not be written (${(error as Error).message}).`;
+        use.note = `The copy could not be written${isFull(error) ? full : ` (${(error as Error).message})`}.`;
         await close().catch(() => undefined);
         await removeEntry(shelf, key).catch(() => undefined);
       }
@@ -321,7 +329,7 @@ class Copy {
       if (write) {
         await safely(async () => {
           await beginEntry(shelf, key);
-          sink = await shelf.append(partOf(key), kept);
+          sink = await shelf.append(partOf(key), kept, room);
         });
       }
       for await (const chunk of download.chunks()) {

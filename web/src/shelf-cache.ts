@@ -1,6 +1,6 @@
 /* The shelf in the Cache API. An entry there is written once and as a whole, so data is cut into
    parts of a megabyte, each an entry of its own; only the last one is ever written again. */
-import type { Shelf, Sink } from "./shelf.ts";
+import { fitting, type Room, type Shelf, type Sink } from "./shelf.ts";
 
 const STORE = "wasmformer";
 const HOST = "https://wasmformer.invalid/"; // never asked for: only a name
@@ -37,7 +37,7 @@ export async function cacheShelf(): Promise<Shelf | undefined> {
     }
   }
 
-  async function append(name: string, at: number): Promise<Sink> {
+  async function append(name: string, at: number, room?: Room): Promise<Sink> {
     let index = Math.floor(at / PART);
     let used = at % PART;
     const buffer = new Uint8Array(PART);
@@ -46,7 +46,7 @@ export async function cacheShelf(): Promise<Shelf | undefined> {
     }
     await drop(name, index);
     const put = (): Promise<void> =>
-      cache.put(partOf(name, index), new Response(buffer.slice(0, used)));
+      fitting(() => cache.put(partOf(name, index), new Response(buffer.slice(0, used))), room);
     const flush = async (): Promise<void> => {
       if (used > 0) {
         await put();

@@ -2,7 +2,7 @@
    handle, which is the fast way and keeps what was flushed; on a page's thread through a stream,
    whose data appears when it is closed. Reading is the same in both. */
 import { CHUNK, ofBody } from "./bytes.ts";
-import type { Shelf, Sink } from "./shelf.ts";
+import { fitting, type Room, type Shelf, type Sink } from "./shelf.ts";
 
 const FOLDER = "wasmformer";
 
@@ -20,23 +20,37 @@ type FileHandle = FileSystemFileHandle & {
 };
 type Folder = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
 
-async function sink(handle: FileHandle, at: number): Promise<Sink> {
+/* Whether all of it will fit is tried out before the first byte: a stream that has run out of room loses
+   what was written, and estimate() may promise what the browser then refuses. */
+async function sink(handle: FileHandle, at: number, room?: Room): Promise<Sink> {
   let position = at;
   if (typeof handle.createSyncAccessHandle === "function") {
     const access = await handle.createSyncAccessHandle();
-    access.truncate(at);
+    try {
+      await fitting(() => access.truncate(Math.max(at, room?.bytes ?? 0)), room);
+      access.truncate(at);
+    } catch (error) {
+      access.close();
+      throw error;
+    }
     return {
-      write(bytes) {
-        if (access.write(bytes, { at: position }) !== bytes.length) {
-          throw new Error("the file took fewer bytes than it was given");
-        }
+      async write(bytes) {
+        await fitting(() => {
+          if (access.write(bytes, { at: position }) !== bytes.length) {
+            throw new DOMException("the file took fewer bytes than it was given", "QuotaExceededError");
+          }
+        }, room);
         position += bytes.length;
       },
       flush: () => access.flush(),
       close: () => access.close(),
     };
   }
-  const stream = await handle.createWritable({ keepExistingData: at > 0 });
+  const stream = await fitting(async () => {
+    const opened = await handle.createWritable({ keepExistingData: at > 0 });
+    await opened.truncate(Math.max(at, room?.bytes ?? 0)); // a stream that this fails on is broken
+    return opened;
+  }, room);
   await stream.truncate(at);
   await stream.seek(at);
   return {
@@ -94,8 +108,8 @@ export async function opfsShelf(): Promise<Shelf | undefined> {
       throw error;
     }
   };
-  const append = async (name: string, at: number): Promise<Sink> =>
-    sink(await folder.getFileHandle(name, { create: true }), at);
+  const append = async (name: string, at: number, room?: Room): Promise<Sink> =>
+    sink(await folder.getFileHandle(name, { create: true }), at, room);
   const rename = async (name: string, to: string): Promise<boolean> => {
     const handle = (await folder.getFileHandle(name)) as FileHandle;
     await handle.move?.(to);

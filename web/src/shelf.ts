@@ -11,6 +11,30 @@ export interface Sink {
   close(): void | Promise<void>;
 }
 
+/** For a writer that finds no room. */
+export interface Room {
+  /** What the data will take, once complete. */
+  bytes: number;
+  /** Drops something; false where nothing is left that may be dropped. */
+  make(): Promise<boolean>;
+}
+
+/** Thrown by every kind of storage that is full. */
+export const isFull = (error: unknown): boolean => (error as Error)?.name === "QuotaExceededError";
+
+/** Tries again as long as room can be made. */
+export async function fitting<T>(write: () => T | Promise<T>, room?: Room): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isFull(error) || !(await room?.make())) {
+        throw error;
+      }
+    }
+  }
+}
+
 export interface Shelf {
   names(): Promise<string[]>;
   /** undefined where there is none. */
@@ -22,7 +46,7 @@ export interface Shelf {
   /** The first `bytes` bytes. Throws where there are fewer. */
   read(name: string, bytes: number): AsyncGenerator<Uint8Array>;
   /** Goes on behind the first `at` bytes and drops what else there is. */
-  append(name: string, at: number): Promise<Sink>;
+  append(name: string, at: number, room?: Room): Promise<Sink>;
   /** Gives data its final name; false where that is not possible here. */
   rename(name: string, to: string): Promise<boolean>;
   /** Text or data; no error where there is none. */

@@ -246,6 +246,16 @@ export async function makeRoom(
   return room;
 }
 
+/** Drops the entry used longest ago that nobody is using now; false where there is none. */
+export async function dropOldest(shelf: Shelf, key: string): Promise<boolean> {
+  for (const [other] of await entries(shelf)) {
+    if (other !== key && (await removeIdle(shelf, other))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // ---- what pages see ----
 
 export const cache = {
