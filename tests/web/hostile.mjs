@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { attempt, check, dist, errorOf, finish, tinyModel } from "./lib/web.mjs";
 
 const { load } = await import(pathToFileURL(join(dist, "wasmformer.mjs")).href);
@@ -88,6 +88,8 @@ const behaviours = {
       { etag: '"z"', "content-encoding": "gzip", "content-length": gzipSync(bytes).length },
       gzipSync(bytes),
     ),
+  brotli: (_, r) => all(r, { "content-encoding": "br" }, brotliCompressSync(bytes, { params: { 1: 1 } })),
+  deflate: (_, r) => all(r, { "content-encoding": "deflate" }, deflateSync(bytes)),
   "gzip-breaks": (_, r, n) =>
     n === 0
       ? start(
@@ -97,7 +99,22 @@ const behaviours = {
         )
       : all(r, { etag: '"z"', "content-encoding": "gzip" }, gzipSync(bytes)),
   "no-length": (_, r) => all(r, {}),
+  "in-pieces": async (_, r) => {
+    r.writeHead(200, whole);
+    for (let at = 0; at < size; at += at < 6000 ? 200 : size) {
+      r.write(bytes.subarray(at, at < 6000 ? at + 200 : size));
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    r.end();
+  },
   redirect: (_, r) => (r.writeHead(302, { location: "/ranges-behind" }), r.end()),
+  "redirect-often": (q, r) => (r.writeHead(307, { location: `/hop-1` }), r.end("gone on")),
+  ...Object.fromEntries(
+    Array.from({ length: 20 }, (_, i) => [
+      `hop-${i}`,
+      (_, r) => (r.writeHead(301, { location: i < 19 ? `hop-${i + 1}#x` : "/ranges-behind" }), r.end()),
+    ]),
+  ),
   "ranges-behind": breaks(tag, (q, r) => part(r, range(q))),
   "busy-first": (_, r, n) => (n < 2 ? status(503, { "retry-after": "0" })(_, r) : all(r)),
   "busy-in-the-middle": breaks(tag, (q, r, n) =>
@@ -137,6 +154,7 @@ const behaviours = {
     range(q) < 0 ? (r.writeHead(200, tag), r.write(bytes.subarray(0, half))) : undefined,
   "length-too-short": (_, r) =>
     all(r, { ...tag, "content-length": size - 100 }, bytes.subarray(0, size - 100)),
+  "redirect-elsewhere": (_, r) => (r.writeHead(302, { location: "ftp://127.0.0.1/model.gguf" }), r.end()),
   loop: (_, r) => (r.writeHead(302, { location: "/loop" }), r.end()),
 };
 const server = createServer((request, response) => {
@@ -169,9 +187,13 @@ const mended = {
   "wrong-total-then-whole": [{ range: `bytes=${half}-` }, { range: undefined }],
   "gzipped-range": [{ range: `bytes=${half}-` }, { range: undefined }],
   gzip: [],
+  brotli: [],
+  deflate: [],
   "gzip-breaks": [{ range: undefined }],
   "no-length": [],
+  "in-pieces": [],
   redirect: [{ range: `bytes=${half}-` }],
+  "redirect-often": [{ range: `bytes=${half}-` }],
   "busy-first": [{}, {}],
   "busy-in-the-middle": [{ range: `bytes=${half}-` }, { range: `bytes=${half}-` }],
   stalls: [{ range: `bytes=${half}-`, "if-range": '"v1"' }],
@@ -202,6 +224,8 @@ for (const worker of [true, false]) {
 /** name → the sentence; URL stands for the address. */
 const broke = `the download of URL broke off after ${half} of ${size} bytes`;
 const changed = `URL was changed on the server during its download (after ${half} bytes); load it again`;
+const failed =
+  "URL could not be downloaded (fetch failed); check the address and the connection, and that the server sends CORS headers if it is another site";
 const sentences = {
   404: ["WfNetworkError", "URL was answered with status 404 (text/html); check the address"],
   403: [
@@ -239,10 +263,8 @@ const sentences = {
     `${broke} (the server did not answer for 0.8 seconds); load it again`,
   ],
   "length-too-short": ["WfTruncatedError", undefined],
-  loop: [
-    "WfNetworkError",
-    "URL could not be downloaded (fetch failed); check the address and the connection, and that the server sends CORS headers if it is another site",
-  ],
+  loop: ["WfNetworkError", failed],
+  "redirect-elsewhere": ["WfNetworkError", failed],
 };
 for (const [name, [kind, sentence]] of Object.entries(sentences)) {
   await attempt(`sentence: ${name}`, async () => {

@@ -79,7 +79,8 @@ async function* read(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGene
             "Uint8Array chunks",
         );
       }
-      yield value;
+      // Not a Buffer, whose slice() would be no copy
+      yield new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     }
   } finally {
     reader.cancel().catch(() => undefined); // also when the consumer stops early

@@ -36,7 +36,42 @@ export interface NodeHash {
   digest(): Uint8Array;
 }
 
+export interface NodeReadable {
+  on(event: string, listener: (value: never) => void): void;
+  off(event: string, listener: (value: never) => void): void;
+  pause(): void;
+  resume(): void;
+  destroy(error?: Error): void;
+}
+
+/** An answer to a request. */
+export interface HttpMessage extends NodeReadable {
+  statusCode: number;
+  headers: Record<string, string | undefined>;
+  /** Names and values by turns. */
+  rawHeaders: string[];
+  socket: NodeReadable;
+}
+
+interface Http {
+  request(
+    url: URL,
+    options: { headers: Record<string, string> },
+  ): {
+    on(event: "response", listener: (message: HttpMessage) => void): void;
+    on(event: "error", listener: (error: Error) => void): void;
+    destroy(error: Error): void;
+    end(): void;
+  };
+}
+
 interface Modules {
+  "node:http": Http;
+  "node:https": Http;
+  "node:zlib": { createUnzip(): NodeReadable; createBrotliDecompress(): NodeReadable };
+  "node:stream": {
+    pipeline(from: NodeReadable, to: NodeReadable, done: () => void): NodeReadable;
+  };
   "node:worker_threads": WorkerThreads;
   "node:fs/promises": {
     open(path: string | URL): Promise<FileHandle>;
