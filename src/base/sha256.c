@@ -133,6 +133,9 @@ void wf_sha256_init(wf_sha256 *h) {
 void wf_sha256_add(wf_sha256 *h, const void *bytes, size_t n) {
     const uint8_t *p = bytes;
     size_t held = (size_t)(h->length % 64);
+    if (n == 0) { /* also from no memory at all */
+        return;
+    }
     h->length += n;
     if (held != 0) {
         size_t take = n < 64 - held ? n : 64 - held;

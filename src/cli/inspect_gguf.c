@@ -249,6 +249,7 @@ static void print_metadata(const wf_gguf *g) {
                                         "wf.golden.output_source",
                                         "wf.golden.output_self",
                                         "wf.chunks",
+                                        "wf.header",
                                         "wf.parts"};
     puts("metadata:");
     wf_table t;

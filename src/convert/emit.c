@@ -1,5 +1,5 @@
 /* Writes the GGUF file of a mapping: metadata, then each tensor row by row from the source, reordered and encoded. Holds one row
-   (a position table: one table) in memory, so the size of a checkpoint does not matter. The header holds the hashes of the data
+   (a position table: one table) in memory, so the size of a checkpoint does not matter. The header holds the hashes of the data and of itself
    (runtime/integrity.h), so the final file is made twice: once to hash it, once to write it. */
 #include <string.h>
 
@@ -280,7 +280,10 @@ static wf_status write_file(const wf_mapping *m, const wf_convert_options *o, wf
                             const wf_chunk_hashes *chunks, wf_byte_sink out, bool *in_data, const char *phase, wf_error *err) {
     wf_gguf_writer *w;
     WF_TRY(wf_gguf_writer_create(&w, err));
-    wf_status status = add_metadata(m, o, type, golden, w, err);
+    wf_status status = chunks != NULL ? wf_gguf_add_seal(w, WF_HEADER_KEY, err) : WF_OK;
+    if (status == WF_OK) {
+        status = add_metadata(m, o, type, golden, w, err);
+    }
     if (status == WF_OK && chunks != NULL) {
         status = wf_chunks_add_to(chunks, w, err);
     }

@@ -61,6 +61,7 @@ static wf_status check_source(wf_split *s, wf_error *err) {
             status = wf_gguf_reader_feed(s->reader, s->piece, n, &used, &header, err);
             status = status == WF_OK ? wf_integrity_bytes(&x, s->piece, used, err) : status;
             s->g = header;
+            status = status == WF_OK && header != NULL ? wf_integrity_self(&x, header, err) : status;
             status = status == WF_OK && header != NULL ? wf_integrity_header(&x, header, err) : status;
         }
         size_t rest = in_header && header == NULL ? 0 : n - used;
@@ -92,7 +93,7 @@ static wf_status check_kind(const wf_split *s, wf_error *err) {
 
 static bool stays(const char *key) {
     return strncmp(key, "split.", 6) != 0 && strcmp(key, "general.alignment") != 0 && strcmp(key, WF_CHUNKS_KEY) != 0 &&
-           strcmp(key, WF_PARTS_KEY) != 0;
+           strcmp(key, WF_HEADER_KEY) != 0 && strcmp(key, WF_PARTS_KEY) != 0;
 }
 
 static wf_status add_number(wf_gguf_writer *w, const char *key, wf_gguf_type type, uint64_t value, wf_error *err) {
@@ -130,6 +131,7 @@ static wf_status add_digests(const wf_split *s, wf_gguf_writer *w, wf_error *err
 /* The header of a part; the data follow through the same writer, which the caller frees in any case. */
 static wf_status begin_part(const wf_split *s, uint32_t index, const part *p, wf_byte_sink out, wf_gguf_writer **w, wf_error *err) {
     WF_TRY(wf_gguf_writer_create(w, err));
+    WF_TRY(wf_gguf_add_seal(*w, WF_HEADER_KEY, err));
     WF_TRY(add_keys(s, index, *w, err));
     WF_TRY(wf_chunks_add_to(&p->chunks, *w, err));
     if (index == 0) {

@@ -140,6 +140,9 @@ wf_status wf_gguf_add_string(wf_gguf_writer *w, const char *key, const char *v, 
 /* items: `count` packed values of the element type (const char *const * for strings). */
 wf_status wf_gguf_add_array(wf_gguf_writer *w, const char *key, wf_gguf_type element,
                             const void *items, uint64_t count, wf_error *err);
+/* The first key: 32 bytes (U8) for the SHA-256 of the header, all bytes before the data, with these 32
+ * taken as zeros; wf_gguf_write_header fills them in. */
+wf_status wf_gguf_add_seal(wf_gguf_writer *w, const char *key, wf_error *err);
 /* Copies a value read from another file. */
 wf_status wf_gguf_add_kv(wf_gguf_writer *w, const wf_gguf_kv *kv, wf_error *err);
 /* Declares a tensor; data follow in the order of declaration. */

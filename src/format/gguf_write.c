@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/bytes.h"
+#include "base/sha256.h"
 #include "format/gguf.h"
 
 enum { ALIGNMENT = 32, LONGEST_NAME = 64, LONGEST_KEY = 65535 };
@@ -33,6 +34,7 @@ struct wf_gguf_writer {
     tensor_size *sizes;
     size_t sizes_capacity;
     uint64_t kv_count, tensor_count, data_bytes; /* data_bytes: offset of the next tensor */
+    size_t seal; /* place in kvs of the header's own hash; 0: none */
     wf_byte_sink sink;
     bool header_written, ended;
     uint64_t current, written; /* the tensor whose data come now, and how many of its bytes came */
@@ -232,6 +234,18 @@ wf_status wf_gguf_add_array(wf_gguf_writer *w, const char *key, wf_gguf_type ele
     return WF_OK;
 }
 
+wf_status wf_gguf_add_seal(wf_gguf_writer *w, const char *key, wf_error *err) {
+    static const uint8_t zeros[WF_SHA256_BYTES];
+    if (w->kv_count != 0) {
+        return wf_fail(err, WF_E_STATE, key, -1,
+                       "the header's own hash must be its first key: add \"%s\" before the others",
+                       key);
+    }
+    WF_TRY(begin_array(w, key, WF_GGUF_U8, sizeof zeros, err));
+    w->seal = w->kvs.n;
+    return put(&w->kvs, zeros, sizeof zeros, err);
+}
+
 wf_status wf_gguf_add_kv(wf_gguf_writer *w, const wf_gguf_kv *kv, wf_error *err) {
     const char *key = kv->key.text;
     float f;
@@ -320,14 +334,26 @@ wf_status wf_gguf_add_tensor(wf_gguf_writer *w, const char *name, wf_dtype type,
 
 /* ---- output ---- */
 
+static const uint8_t zeros[ALIGNMENT];
+
 static wf_status pad(wf_gguf_writer *w, uint64_t at, wf_error *err) {
-    static const uint8_t zeros[ALIGNMENT];
     size_t n = (size_t)((ALIGNMENT - at % ALIGNMENT) % ALIGNMENT);
     return n == 0 ? WF_OK : w->sink.write(w->sink.user, zeros, n, err);
 }
 
 static wf_status send(wf_gguf_writer *w, const buffer *b, wf_error *err) {
     return b->n == 0 ? WF_OK : w->sink.write(w->sink.user, b->bytes, b->n, err);
+}
+
+/* Hashes the header as it will go out, the place of the hash itself still zero. */
+static void seal(wf_gguf_writer *w, const buffer *fixed) {
+    wf_sha256 h;
+    wf_sha256_init(&h);
+    wf_sha256_add(&h, fixed->bytes, fixed->n);
+    wf_sha256_add(&h, w->kvs.bytes, w->kvs.n);
+    wf_sha256_add(&h, w->tensors.bytes, w->tensors.n);
+    wf_sha256_add(&h, zeros, (size_t)((ALIGNMENT - h.length % ALIGNMENT) % ALIGNMENT));
+    wf_sha256_digest(&h, w->kvs.bytes + w->seal);
 }
 
 wf_status wf_gguf_write_header(wf_gguf_writer *w, wf_byte_sink sink, wf_error *err) {
@@ -341,6 +367,9 @@ wf_status wf_gguf_write_header(wf_gguf_writer *w, wf_byte_sink sink, wf_error *e
     wf_status s = put(&fixed, "GGUF\3\0\0", 8, err);
     s = s == WF_OK ? put_int(&fixed, w->tensor_count, 8, err) : s;
     s = s == WF_OK ? put_int(&fixed, w->kv_count, 8, err) : s;
+    if (s == WF_OK && w->seal != 0) {
+        seal(w, &fixed);
+    }
     s = s == WF_OK ? send(w, &fixed, err) : s;
     s = s == WF_OK ? send(w, &w->kvs, err) : s;
     s = s == WF_OK ? send(w, &w->tensors, err) : s;

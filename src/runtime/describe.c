@@ -47,7 +47,8 @@ static void add_metadata(wf_text *t, const wf_gguf *g) {
     for (uint64_t i = 0; i < g->kv_count; i++) {
         const wf_gguf_kv *kv = &g->kvs[i];
         if (strcmp(kv->key.text, "wf.labels") == 0 || strcmp(kv->key.text, "wf.taps") == 0 ||
-            strcmp(kv->key.text, WF_CHUNKS_KEY) == 0 || strcmp(kv->key.text, WF_PARTS_KEY) == 0) {
+            strcmp(kv->key.text, WF_CHUNKS_KEY) == 0 || strcmp(kv->key.text, WF_HEADER_KEY) == 0 ||
+            strcmp(kv->key.text, WF_PARTS_KEY) == 0) {
             continue; /* given in full elsewhere */
         }
         add_key(t, kv->key.text);

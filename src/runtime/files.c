@@ -255,6 +255,7 @@ static wf_status header_done(wf_model *m, const wf_gguf **header, wf_error *err)
     wf_files *f = &m->files;
     wf_model_file *file = current(f);
     wf_sha256_digest(&file->integrity.hash, file->digest);
+    WF_TRY(wf_integrity_self(&file->integrity, file->gguf, err));
     if (f->current == 0) {
         WF_TRY(split_begins(m, file->gguf, err));
     } else {
@@ -264,6 +265,7 @@ static wf_status header_done(wf_model *m, const wf_gguf **header, wf_error *err)
         WF_TRY(check_digest(f, file, err));
     }
     WF_TRY(wf_integrity_header(&file->integrity, file->gguf, err));
+    WF_TRY(wf_integrity_length(&file->integrity, file->bytes, err));
     place(f, file);
     f->full = f->count > 1;
     if (f->current + 1 < f->count) {

@@ -59,6 +59,7 @@ wf_status wf_integrity_open(wf_integrity *x, const char *pin, const char *file, 
     memset(x, 0, sizeof *x);
     x->file = file;
     wf_sha256_init(&x->hash);
+    wf_sha256_init(&x->zeroed);
     if (pin == NULL || *pin == '\0') {
         return WF_OK;
     }
@@ -116,6 +117,43 @@ static wf_status read_table(wf_integrity *x, const wf_gguf_kv *kv, wf_error *err
     return WF_OK;
 }
 
+static bool has_seal(const wf_gguf *g) {
+    const wf_gguf_kv *kv = g->kvs;
+    return g->kv_count > 0 && strcmp(kv->key.text, WF_HEADER_KEY) == 0 && kv->type == WF_GGUF_ARRAY &&
+           kv->element == WF_GGUF_U8 && kv->count == WF_SHA256_BYTES;
+}
+
+wf_status wf_integrity_self(wf_integrity *x, const wf_gguf *gguf, wf_error *err) {
+    uint8_t digest[WF_SHA256_BYTES];
+    x->data = true;
+    if (has_seal(gguf)) {
+        wf_sha256_digest(&x->zeroed, digest);
+        if (memcmp(digest, gguf->kvs[0].value.items, sizeof digest) != 0) {
+            return wf_fail(err, WF_E_INTEGRITY, WF_HEADER_KEY, 0,
+                           "the header of %s (bytes 0 to %llu) is damaged: it does not match its own "
+                           "hash (" WF_HEADER_KEY "); download it again",
+                           x->file, (unsigned long long)x->position - 1);
+        }
+    } else if (wf_gguf_find(gguf, WF_CHUNKS_KEY) != NULL) {
+        return wf_fail(err, WF_E_INTEGRITY, WF_HEADER_KEY, 0,
+                       "the header of %s (bytes 0 to %llu) is damaged or of an older version: it has "
+                       "hashes of the data (" WF_CHUNKS_KEY "), but does not begin with its own "
+                       "(" WF_HEADER_KEY "); download it again, or convert the checkpoint again",
+                       x->file, (unsigned long long)x->position - 1);
+    }
+    return WF_OK;
+}
+
+wf_status wf_integrity_length(const wf_integrity *x, uint64_t bytes, wf_error *err) {
+    if (x->trust != WF_TRUST_CHUNKS || bytes <= x->data_end) {
+        return WF_OK;
+    }
+    return wf_fail(err, WF_E_INTEGRITY, x->file, (int64_t)x->data_end,
+                   "%s goes on behind the %llu bytes that its header describes: it is damaged, or "
+                   "something was put behind it; download it again",
+                   x->file, (unsigned long long)x->data_end);
+}
+
 wf_status wf_integrity_header(wf_integrity *x, const wf_gguf *gguf, wf_error *err) {
     const wf_gguf_kv *kv = wf_gguf_find(gguf, WF_CHUNKS_KEY);
     x->data_start = gguf->data_start;
@@ -168,8 +206,25 @@ wf_status wf_integrity_digest(wf_integrity *x, const uint8_t digest[WF_SHA256_BY
     return end_chunk(x, digest, err);
 }
 
+static uint64_t within(uint64_t place, uint64_t from, uint64_t n) {
+    return place <= from ? 0 : place - from < n ? place - from : n;
+}
+
+/* The next bytes of the header, those of its own hash as zeros. */
+static void hash_zeroed(wf_integrity *x, const uint8_t *p, size_t n) {
+    static const uint8_t zeros[WF_SHA256_BYTES];
+    size_t from = (size_t)within(WF_HEADER_AT, x->position, n);
+    size_t to = (size_t)within(WF_HEADER_AT + WF_SHA256_BYTES, x->position, n);
+    wf_sha256_add(&x->zeroed, p, from);
+    wf_sha256_add(&x->zeroed, zeros, to - from);
+    wf_sha256_add(&x->zeroed, p + to, n - to);
+}
+
 wf_status wf_integrity_bytes(wf_integrity *x, const void *bytes, size_t n, wf_error *err) {
     const uint8_t *p = bytes;
+    if (!x->data) {
+        hash_zeroed(x, p, n);
+    }
     if (x->trust != WF_TRUST_CHUNKS) {
         if (x->verified == 0) { /* the header, or a file that is pinned whole */
             wf_sha256_add(&x->hash, p, n);
@@ -191,8 +246,8 @@ wf_status wf_integrity_bytes(wf_integrity *x, const void *bytes, size_t n, wf_er
             WF_TRY(end_chunk(x, digest, err));
         }
     }
-    x->position += n; /* hashed outside, or behind the data and not read */
-    return WF_OK;
+    x->position += n; /* hashed outside, or behind the data */
+    return wf_integrity_length(x, x->position, err);
 }
 
 wf_status wf_integrity_finish(wf_integrity *x, wf_error *err) {

@@ -2,6 +2,7 @@
 // that init() is given, where programs run: so it never shows in a sentence.
 import {copyFileSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {crc32, deflateRawSync, gzipSync} from 'node:zlib';
+import {resealHeader} from '../web/lib/gguf.mjs';
 import {readGguf, splitForeign, writeGguf} from '../cli/lib.split.mjs';
 import {data, join, readTensors, root, writeTensors, writeTinyInputs} from '../cli/lib.mjs';
 
@@ -35,7 +36,7 @@ export function init(folder) {
     const add = (kind, name, args) => (cases.push({kind, name, args, files}), (files = []));
     /** A model with other keys or tensors. */
     const changed = (name, kvs, tensors = (t) => t) => {
-        const keep = parsed.kvs.filter((k) => k.key !== 'wf.chunks');
+        const keep = parsed.kvs.filter((k) => !['wf.header', 'wf.chunks'].includes(k.key));
         writeGguf(at(name), kvs(keep).map((k) => k.bytes), tensors(parsed.tensors.map((t) => ({...t}))));
         return name;
     };
@@ -124,7 +125,18 @@ export function init(folder) {
     add('integrity', 'the value of another file', [...classify('m.gguf'), '--integrity', `sha256-${'A'.repeat(43)}=`]);
     add('integrity', 'a value that is none', [...classify('m.gguf'), '--integrity', 'md5-abc']);
     add('integrity', 'one value for three parts', [...classify(parts[0]), '--integrity', `sha256-${'A'.repeat(43)}=`]);
-    add('integrity', 'hashes of another length', classify(changed('chunks.gguf', (kvs) => [...kvs, kv('wf.chunks', 9, u32(0), u64(3), Buffer.alloc(3))])));
+    const sealed = (name, kvs) => {
+        changed(name, (all) => [kv('wf.header', 9, u32(0), u64(32), Buffer.alloc(32)), ...kvs(all)]);
+        writeFileSync(at(name), resealHeader(readFileSync(at(name))));
+        return name;
+    };
+    const chunks = kv('wf.chunks', 9, u32(0), u64(3), Buffer.alloc(3));
+    add('integrity', 'hashes of another length', classify(sealed('chunks.gguf', (kvs) => [...kvs, chunks])));
+    add('integrity', 'hashes without that of the header', classify(changed('bare.gguf', (kvs) => [...kvs, chunks])));
+    const oneBit = Buffer.from(model);
+    oneBit[oneBit.indexOf('wf.image.mean') + 30] ^= 1;
+    add('integrity', 'one bit of the header', classify(put('header.gguf', oneBit)));
+    add('integrity', 'bytes behind the last tensor', classify(put('long.gguf', Buffer.concat([model, Buffer.alloc(1000)]))));
 
     // ---- safetensors ----
     const convert = (name, ...more) => ['convert', name, '-o', 'z.gguf', ...more];

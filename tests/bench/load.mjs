@@ -8,13 +8,13 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { launch, openPage, serve } from "../browser/lib/browser.mjs";
+import { withoutHashes } from "../web/lib/gguf.mjs";
 import { dist } from "../web/lib/web.mjs";
 
 const path = process.argv[2];
 const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 9;
 const hashed = readFileSync(path);
-const plain = Buffer.from(hashed);
-plain.write("wf.chunkz", plain.indexOf("wf.chunks"));
+const plain = withoutHashes(hashed);
 const folder = mkdtempSync(join(tmpdir(), "load-"));
 const files = { hashed: path, plain: join(folder, "plain.gguf") };
 writeFileSync(files.plain, plain);

@@ -2,6 +2,7 @@
 // quota, used with the network cut; in the private file system and in the Cache API; and never fatal.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { resealHeader } from "../web/lib/gguf.mjs";
 import { attempt, check, finish, tinyModel } from "../web/lib/web.mjs";
 import { launch, openPage, serve } from "./lib/browser.mjs";
 
@@ -17,7 +18,10 @@ let asked = [];
 const named = bytes.indexOf("general.name") + 12 + 12; // behind the key: type (u32), length (u64)
 function bodyOf(url) {
   const copy = Buffer.from(manners.body);
-  if (manners.body.length === size && manners.body.subarray(0, 4).toString() === "GGUF") copy[named] = url.charCodeAt(1);
+  if (manners.body.length === size && manners.body.subarray(0, 4).toString() === "GGUF") {
+    copy[named] = url.charCodeAt(1);
+    resealHeader(copy);
+  }
   return copy;
 }
 function answer(request, response) {

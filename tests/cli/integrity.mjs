@@ -2,6 +2,7 @@
 // classify and run refuse a file that was damaged or exchanged.
 import {createHash} from 'node:crypto';
 import {readFileSync, writeFileSync} from 'node:fs';
+import {withoutHashes} from '../web/lib/gguf.mjs';
 import {attempt, check, finish, join, must, native, wasi, workFolder, writePoolFormer, writePng, writeTensors} from './lib.mjs';
 
 const folder = workFolder();
@@ -35,6 +36,8 @@ for (const start of [native, wasi]) {
         bytes = readFileSync(model);
         const data = info.tensors.reduce((sum, t) => sum + Math.ceil(t.bytes / 32) * 32, 0);
         dataStart = bytes.length - data;
+        const zeroed = Buffer.from(bytes.subarray(0, dataStart)).fill(0, 57, 57 + 32);
+        check(`${where} the header begins with Node's digest of it`, bytes.indexOf('wf.header') === 32 && bytes.subarray(57, 57 + 32).equals(sha(zeroed)));
         const key = bytes.indexOf('wf.chunks') + 'wf.chunks'.length;
         const count = Math.ceil(data / MIB);
         check(`${where} the table has a digest for each MiB`, count === 2 && bytes.readUInt32LE(key + 8) === 32 * count, `${data}`);
@@ -70,6 +73,24 @@ for (const start of [native, wasi]) {
                 r.err,
             );
             const broken = at('broken.gguf');
+            for (const place of [40, 57, bytes.indexOf('wf.image.mean') + 30, dataStart - 1]) {
+                const copy = Buffer.from(bytes);
+                copy[place] ^= 16;
+                writeFileSync(broken, copy);
+                const damaged = call(broken);
+                check(
+                    `${where} ${verb} refuses a header with byte ${place} changed`,
+                    damaged.code === 1 && /broken\.gguf/.test(damaged.err) && /download it again/.test(damaged.err) && damaged.out === '',
+                    damaged.err + damaged.out,
+                );
+            }
+            writeFileSync(broken, Buffer.concat([bytes, Buffer.alloc(1000)]));
+            const longer = call(broken);
+            check(
+                `${where} ${verb} refuses bytes behind the last tensor`,
+                longer.code === 1 && longer.err.includes(`broken.gguf goes on behind the ${bytes.length} bytes`) && longer.out === '',
+                longer.err + longer.out,
+            );
             for (const [chunk, place] of [[1, dataStart + 5000], [2, bytes.length - 1]]) {
                 const copy = Buffer.from(bytes);
                 copy[place] ^= 16;
@@ -87,8 +108,7 @@ for (const start of [native, wasi]) {
 
     await attempt(`${where} a foreign file`, () => {
         const foreign = at('foreign.gguf');
-        const copy = Buffer.from(bytes);
-        copy.write('wf.chunkz', copy.indexOf('wf.chunks'));
+        const copy = withoutHashes(bytes);
         writeFileSync(foreign, copy);
         const whole = pinOf(copy);
         const text = must(start(['inspect', foreign]), 'inspect').out;

@@ -69,7 +69,7 @@ export function writeGguf(path, kvs, tensors) {
 export function splitForeign(source, name, cuts, change = (kvs) => kvs) {
     const {kvs, tensors} = readGguf(source);
     const digits = (n) => String(n).padStart(5, '0');
-    const own = kvs.filter((kv) => !kv.key.startsWith('wf.chunks')).map((kv) => kv.bytes);
+    const own = kvs.filter((kv) => !['wf.header', 'wf.chunks'].includes(kv.key)).map((kv) => kv.bytes);
     return cuts.map((from, i) => {
         const split = [number('split.no', 2, i), number('split.count', 2, cuts.length), number('split.tensors.count', 5, tensors.length)];
         const path = `${name}-${digits(i + 1)}-of-${digits(cuts.length)}.gguf`;

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { withoutHashes } from "./lib/gguf.mjs";
 import { randomModel } from "./lib/random_model.mjs";
 import { attempt, check, dist, errorOf, finish, tinyModel } from "./lib/web.mjs";
 
@@ -43,6 +44,12 @@ await attempt("chunk hashes", async () => {
       check(`byte ${at} changed${stream ? ", streamed" : ""}: an error names the chunk`, error instanceof WfIntegrityError && /chunk 1 of 1/.test(error.message), String(error));
     }
   }
+  for (const at of [bytes.indexOf("wf.header"), 60, bytes.indexOf("wf.image.mean") + 13 + 16, bytes.indexOf("wf.chunks")]) {
+    const error = await errorOf(() => answer(altered(at)));
+    check(`byte ${at} of the header changed: an error without a pin`, error instanceof WfIntegrityError && /^the header of .* is damaged/.test(error.message), String(error));
+  }
+  const longer = await errorOf(() => answer(Buffer.concat([bytes, Buffer.alloc(1000)])));
+  check("bytes behind the last tensor are an error", longer instanceof WfIntegrityError && /goes on behind the \d+ bytes/.test(longer.message), String(longer));
   const wrong = await errorOf(() => answer(bytes, { integrity: `sha256-${"A".repeat(43)}=` }));
   check("a wrong pin shows what was expected and what came", wrong instanceof WfIntegrityError && wrong.message.includes(plain.info.integrity), String(wrong));
   const forged = await errorOf(() => answer(altered(bytes.indexOf("general.name") + 24), { integrity: plain.info.integrity }));
@@ -52,8 +59,7 @@ await attempt("chunk hashes", async () => {
 });
 
 await attempt("a file without hashes", async () => {
-  const foreign = Uint8Array.from(bytes);
-  foreign.set(new TextEncoder().encode("wf.chunkz"), bytes.indexOf("wf.chunks"));
+  const foreign = Uint8Array.from(withoutHashes(bytes));
   const pin = (b) => `sha256-${createHash("sha256").update(b).digest("base64")}`;
   const free = await answer(foreign);
   check("says that nothing was verified", free.info.verified === "none" && free.info.integrity === undefined, free.info.verified);

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { resealHeader } from "./lib/gguf.mjs";
 import { attempt, check, dist, errorOf, finish, tinyModel } from "./lib/web.mjs";
 
 const entry = pathToFileURL(join(dist, "wasmformer.mjs")).href;
@@ -13,11 +14,11 @@ const picture = { width: 64, height: 64, data: Uint8Array.from({ length: 64 * 64
 const warnings = [];
 console.warn = (text) => warnings.push(text);
 
-/** A copy of the model in which the key is another (the header is not pinned), or an f64 of the recorded output is. */
+/** A copy of the model in which the key is another, or an f64 of the recorded output is. */
 function changed(key, edit) {
   const copy = Buffer.from(bytes);
   edit(copy, copy.indexOf(key));
-  return copy;
+  return resealHeader(copy);
 }
 const renamed = (key) => changed(key, (copy, at) => copy.write("x", at));
 /* Behind the key: type and element type (u32), count (u64). */

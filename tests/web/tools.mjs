@@ -63,11 +63,12 @@ function tools(source, { stop = () => false } = {}) {
   };
 }
 
-/** Equal but for the double-precision golden, which goes through each C library's own erf: its last bits may differ. */
+/** Equal but for the double-precision golden, which goes through each C library's own erf: its last bits may differ; and so the
+    hash of the header that holds it (32 bytes at 57). */
 function same(a, b) {
   const key = "wf.golden.output_source", classes = 10;
   const from = a.indexOf(key) + key.length, to = from + 4 + 4 + 8 + 8 * classes;
-  return a.length === b.length && a.subarray(0, from).equals(b.subarray(0, from)) && a.subarray(to).equals(b.subarray(to));
+  return a.length === b.length && [[0, 57], [57 + 32, from]].every(([i, j]) => a.subarray(i, j).equals(b.subarray(i, j))) && a.subarray(to).equals(b.subarray(to));
 }
 
 const checkpoint = new Uint8Array(readFileSync(join(data, "poolformer_tiny.pth.tar")));

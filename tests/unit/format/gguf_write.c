@@ -216,6 +216,8 @@ WF_TEST(writer_refuses_misuse) {
     REFUSED(
         wf_gguf_add_u32(w, "", 1, &err), WF_E_ARGUMENT,
         "the metadata key \"\" is 0 bytes long, and GGUF allows 1 … 65535: choose a shorter name");
+    REFUSED(wf_gguf_add_seal(w, "h", &err), WF_E_STATE,
+            "the header's own hash must be its first key: add \"h\" before the others");
     REFUSED(wf_gguf_add_u32(w, "general.alignment", 64, &err), WF_E_ARGUMENT,
             "this writer aligns to 32, GGUF's default: leave general.alignment out");
     REFUSED(

@@ -28,9 +28,12 @@ static void add_hashes(wf_gguf_writer *w, const tiny_file *data, wf_error *err) 
 
 /* The tiny model written anew with two tensors of 1.2 and 1.6 MB that it does not read, so that its
  * data are several chunks. */
-static wf_gguf_writer *declare(const wf_gguf *g, wf_error *err) {
+static wf_gguf_writer *declare(const wf_gguf *g, bool sealed, wf_error *err) {
     wf_gguf_writer *w = NULL;
     wf_gguf_writer_create(&w, err);
+    if (sealed) {
+        wf_gguf_add_seal(w, WF_HEADER_KEY, err);
+    }
     for (uint64_t i = 0; i < g->kv_count; i++) {
         wf_gguf_add_kv(w, &g->kvs[i], err);
     }
@@ -71,7 +74,7 @@ static tiny_file make(wf_dtype type, bool hashed, place *where) {
     CHECK(g != NULL && used == g->data_start, "the header is not everything before the data: %zu",
           used);
     for (int pass = 0; pass < 2; pass++) {
-        wf_gguf_writer *w = declare(g, &err);
+        wf_gguf_writer *w = declare(g, pass == 1 && hashed, &err);
         if (pass == 1 && hashed) {
             add_hashes(w, &data, &err);
         }
@@ -392,6 +395,91 @@ WF_TEST(bad_values_get_sentences) {
     }
 }
 
+static void reseal(tiny_file *f, size_t header) {
+    wf_sha256 h;
+    memset(f->bytes + WF_HEADER_AT, 0, 32);
+    wf_sha256_init(&h);
+    wf_sha256_add(&h, f->bytes, header);
+    wf_sha256_digest(&h, f->bytes + WF_HEADER_AT);
+}
+
+/* Whatever comes of `size` bytes in pieces; file_bytes: as told at the beginning. */
+static wf_status load_all(const unsigned char *bytes, size_t size, size_t piece, uint64_t file_bytes, wf_error *err) {
+    wf_options o = wf_options_default();
+    wf_model *m = NULL;
+    o.file_name = "tiny.gguf";
+    o.file_bytes = file_bytes;
+    wf_error_clear(err);
+    CHECK_OK(wf_model_open(&o, &m, err), *err);
+    wf_status status = WF_OK;
+    for (size_t at = 0; at < size && status == WF_OK; at += piece) {
+        status = wf_model_feed(m, bytes + at, size - at < piece ? size - at : piece, err);
+    }
+    status = status == WF_OK ? wf_model_finish(m, err) : status;
+    wf_model_free(m);
+    return status;
+}
+
+WF_TEST(every_flipped_bit_of_the_header_is_an_error) {
+    place where;
+    wf_error err;
+    uint32_t own = 0;
+    tiny_file f = make(WF_Q8_0, true, &where);
+    const size_t header = where.data_start;
+    for (size_t piece = 1; piece < header; piece = piece * 7 + 31) { /* the hash itself in one piece and in many */
+        CHECK_OK(load_all(f.bytes, f.size, piece == 1 ? 41 : piece, f.size, &err), err);
+    }
+    for (int known = 0; known < 2; known++) {
+        for (size_t bit = 0; bit < 8 * header; bit++) {
+            f.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            wf_options o = wf_options_default();
+            wf_model *m = NULL;
+            wf_error_clear(&err);
+            o.file_name = "tiny.gguf";
+            o.file_bytes = known ? f.size : 0;
+            CHECK_OK(wf_model_open(&o, &m, &err), err);
+            wf_status status = wf_model_feed(m, f.bytes, header, &err);
+            bool begun = wf_model_has_header(m);
+            wf_model_free(m);
+            if (status == WF_OK && !begun) { /* a header that seems longer: it eats data, and then */
+                status = load_all(f.bytes, f.size, f.size, known ? f.size : 0, &err);
+            }
+            f.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            own += status == WF_E_INTEGRITY;
+            CHECK(status != WF_OK && !begun, "bit %zu of byte %zu may flip", bit % 8, bit / 8);
+            CHECK(strstr(err.text, "tiny.gguf") != NULL, "byte %zu: %s", bit / 8, err.text);
+        }
+    }
+    CHECK(own > 2 * 8 * header / 2, "only %u of the errors are those of the hash", own);
+    free(f.bytes);
+}
+
+WF_TEST(hashes_of_data_need_that_of_the_header) {
+    place where;
+    wf_error err;
+    tiny_file f = make(WF_F32, true, &where);
+    f.bytes[WF_HEADER_AT - 17] = 'z'; /* the key's last letter */
+    CHECK_FAILS(load_all(f.bytes, f.size, 9999, f.size, &err), WF_E_INTEGRITY, err);
+    CHECK(strstr(err.text, "does not begin with its own (wf.header)") != NULL && strstr(err.text, "tiny.gguf") != NULL, "%s", err.text);
+    free(f.bytes);
+}
+
+WF_TEST(bytes_behind_the_end_are_an_error) {
+    wf_error err;
+    place where;
+    for (int hashed = 0; hashed < 2; hashed++) {
+        tiny_file f = make(WF_F32, hashed == 1, &where);
+        f.bytes = realloc(f.bytes, f.size + 1);
+        f.bytes[f.size] = 0;
+        for (int known = 0; known < 2; known++) {
+            wf_status status = load_all(f.bytes, f.size + 1, 5000, known ? f.size + 1 : 0, &err);
+            CHECK(hashed ? status == WF_E_INTEGRITY : status == WF_OK, "status %d: %s", (int)status, err.text);
+            CHECK(!hashed || strstr(err.text, "tiny.gguf goes on behind the ") != NULL, "%s", err.text);
+        }
+        free(f.bytes);
+    }
+}
+
 WF_TEST(a_table_of_another_size_is_refused) {
     place where;
     tiny_file f = make(WF_F32, true, &where);
@@ -400,6 +488,7 @@ WF_TEST(a_table_of_another_size_is_refused) {
         key = memcmp(f.bytes + i, "wf.chunks", 9) == 0 ? f.bytes + i : NULL;
     }
     key[9 + 4] = WF_GGUF_I8; /* type ARRAY (u32), element (u32) */
+    reseal(&f, where.data_start);
     outcome o = stream(&f, 5000, NULL, &where, false);
     CHECK(o.status == WF_E_FORMAT && strstr(o.error.text, "wf.chunks of tiny.gguf") != NULL, "%s",
           o.error.text);
@@ -431,6 +520,9 @@ int main(void) {
     RUN(digests_may_come_from_outside);
     RUN(digests_neither_come_too_early_nor_are_left_out);
     RUN(bad_values_get_sentences);
+    RUN(every_flipped_bit_of_the_header_is_an_error);
+    RUN(hashes_of_data_need_that_of_the_header);
+    RUN(bytes_behind_the_end_are_an_error);
     RUN(a_table_of_another_size_is_refused);
     return wf_test_done();
 }
