@@ -40,9 +40,8 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
     return s;
 }
 
-wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err) {
+wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *line, wf_error *err) {
     const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
-    (void)source;
     void *memory;
     WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), r->source->name, err));
     double *exact = memory;
@@ -80,12 +79,12 @@ static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type
         return write_exact(m, r, &s, w, err);
     }
     uint64_t row_bytes = wf_dtype_row_bytes(s.type, s.stored_k);
-    WF_TRY(wf_alloc_array(&memory, 2 * s.stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
-    float *source = memory, *line = source + s.stored_k;
+    WF_TRY(wf_alloc_array(&memory, s.stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
+    float *line = memory;
     void *encoded = line + s.stored_k;
     wf_status status = WF_OK;
     for (uint64_t i = 0; i < s.rows && status == WF_OK; i++) {
-        status = wf_map_read_row(m, r, i, source, line, err);
+        status = wf_map_read_row(m, r, i, line, err);
         if (status == WF_OK) {
             wf_dtype_get(s.type)->encode(line, encoded, s.stored_k);
             status = wf_gguf_write_data(w, encoded, row_bytes, err);
@@ -99,14 +98,14 @@ static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type
 static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const wf_map_stored *s, double *loss, wf_error *err) {
     void *memory;
     uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
-    WF_TRY(wf_alloc_array(&memory, 3 * s->stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
-    float *source = memory, *line = source + s->stored_k, *back = line + s->stored_k;
+    WF_TRY(wf_alloc_array(&memory, 2 * s->stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
+    float *line = memory, *back = line + s->stored_k;
     void *encoded = back + s->stored_k;
     const wf_dtype_info *type = wf_dtype_get(s->type);
     double difference = 0, size = 0;
     wf_status status = WF_OK;
     for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
-        status = wf_map_read_row(m, r, i, source, line, err);
+        status = wf_map_read_row(m, r, i, line, err);
         if (status == WF_OK) {
             float step = 1;
             if (s->type == WF_I8) {

@@ -48,11 +48,11 @@ wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *i
     const wf_map_row *r = &m->rows[i];
     const wf_map_stored s = wf_map_stored_of(m, r, WF_I8);
     void *memory;
-    WF_TRY(wf_alloc_array(&memory, 2 * s.k, sizeof(float), r->name, err));
-    float *source = memory, *line = source + s.k;
+    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(float), r->name, err));
+    float *line = memory;
     wf_status status = WF_OK;
     for (uint64_t row = 0; row < s.rows && status == WF_OK; row++) {
-        status = wf_map_read_row(m, r, row, source, line, err);
+        status = wf_map_read_row(m, r, row, line, err);
         for (uint64_t k = 0; status == WF_OK && in != NULL && in->gain != NULL && k < s.k; k++) {
             line[k] /= in->gain[k % in->channels];
         }

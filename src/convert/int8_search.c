@@ -71,18 +71,17 @@ static wf_status product_make(const wf_mapping *m, const wf_layer_view *v, produ
     const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
     const uint64_t n = s.rows, k = s.k, rows = WF_SAMPLE_ROWS;
     memset(p, 0, sizeof *p);
-    WF_TRY(wf_alloc_array(&p->memory, rows * n * sizeof(double) + (n * k + rows * k + n + k) * sizeof(float) + n * k, 1, r->name, err));
+    WF_TRY(wf_alloc_array(&p->memory, rows * n * sizeof(double) + (n * k + rows * k + n) * sizeof(float) + n * k, 1, r->name, err));
     p->y = p->memory;
     p->w = (float *)(p->y + rows * n);
     p->x = p->w + n * k;
     p->steps = p->x + rows * k;
-    float *source = p->steps + n;
-    p->q = (int8_t *)(source + k);
+    p->q = (int8_t *)(p->steps + n);
     p->n = n;
     p->k = k;
     for (uint64_t j = 0; j < n; j++) {
         float *w = p->w + j * k;
-        wf_status status = wf_map_read_row(m, r, j, source, w, err);
+        wf_status status = wf_map_read_row(m, r, j, w, err);
         if (status != WF_OK) {
             wf_free(p->memory);
             return status;

@@ -169,8 +169,8 @@ wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype typ
                   uint64_t *bytes, wf_error *err);
 
 wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted);
-/* Row `i` → stored order, with the recipe of its rewrite; a vector is one row. source and line have k elements. */
-wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *source, float *line, wf_error *err);
+/* Row `i` → stored order, with the recipe of its rewrite; a vector is one row. line has k elements. */
+wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *line, wf_error *err);
 
 /* int8.c: I8 matrices and the small tensors that belong to them. */
 /* w[k] → q[k] in −127 … 127; returns the step. */

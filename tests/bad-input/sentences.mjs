@@ -1,5 +1,5 @@
 // Every kind of bad input and the very sentence that it gets (README.md here, which this test compares word for word): the command line
-// natively and under node:wasi, the package in Node. After a wanted change: node tests/bad-input/sentences.mjs --write
+// natively, the package in Node. After a wanted change: node tests/bad-input/sentences.mjs --write
 import {readFileSync, readdirSync, writeFileSync} from 'node:fs';
 import {pathToFileURL} from 'node:url';
 import {spawnSync} from 'node:child_process';

@@ -50,7 +50,7 @@ const outputsOf = (tensors) => [...tensors.keys()].filter((k) => /^output\d*$/.t
 const config = (name) =>
     existsSync(join(data, `${name}.config.json`)) ? `${name}.config.json` : `${name}.json`;
 
-/** Options of `convert` that a golden needs, by its name. */
+/** Options of `convert` that a golden needs, by its name and the type. */
 const extra = {};
 
 export function convert(name, type, how = native, source = `${name}.safetensors`) {
@@ -66,7 +66,7 @@ export function convert(name, type, how = native, source = `${name}.safetensors`
             '--type',
             type,
             '--force',
-            ...(extra[name] ?? []),
+            ...(extra[name]?.[type] ?? []),
         ]),
         `convert ${type}`,
     );
