@@ -13,63 +13,67 @@ typedef struct trial {
     const uint32_t *readers; /* rows of the map */
     uint32_t count, channels;
     wf_dtype type;
-    double *line;
     float *plain, *back; /* [k] */
     void *encoded;
 } trial;
 
-/* Squared length of each column over all readers and cells. */
-static wf_status measure_columns(trial *t, double *size, wf_error *err) {
-    for (uint32_t r = 0; r < t->count; r++) {
-        const wf_map_row *row = &t->m->rows[t->readers[r]];
-        const wf_map_stored s = wf_map_stored_of(t->m, row, WF_F32);
-        for (uint64_t i = 0; i < s.rows; i++) {
-            WF_TRY(wf_map_read_rewritten(t->m, row, i, t->line, err));
-            for (uint64_t c = 0; c < s.k; c++) {
-                size[c % t->channels] += t->line[c] * t->line[c];
-            }
+/* Squared length of each column. */
+static wf_status measure_columns(const trial *t, const wf_map_reader *reader, double *size, wf_error *err) {
+    for (uint64_t i = 0; i < reader->stored.rows; i++) {
+        WF_TRY(wf_map_read_rewritten(reader, i, reader->exact, err));
+        for (uint64_t c = 0; c < reader->stored.k; c++) {
+            size[c % t->channels] += reader->exact[c] * reader->exact[c];
         }
     }
     return WF_OK;
 }
 
-/* Σ over readers of the squared error that the type makes of W' = W[:, c] − W[:, drop], relative to W: W' may be far larger, but what
-   is computed is as large as before. */
-static wf_status measure_loss(trial *t, uint32_t drop, double *loss, wf_error *err) {
+/* The squared error that the type makes of W' = W[:, c] − W[:, drop], relative to W: W' may be far larger, but what is computed is as
+   large as before. */
+static wf_status measure_loss(const trial *t, const wf_map_reader *reader, uint32_t drop, double *loss, wf_error *err) {
     const wf_dtype_info *type = wf_dtype_get(t->type);
-    *loss = 0;
-    for (uint32_t r = 0; r < t->count; r++) {
-        const wf_map_row *row = &t->m->rows[t->readers[r]];
-        const wf_map_stored s = wf_map_stored_of(t->m, row, t->type);
-        double wrong = 0, all = 0;
-        for (uint64_t i = 0; i < s.rows; i++) {
-            WF_TRY(wf_map_read_rewritten(t->m, row, i, t->line, err));
-            memset(t->plain, 0, s.stored_k * sizeof *t->plain);
-            for (uint64_t c = 0; c < s.k; c++) {
-                t->plain[c] = (float)(t->line[c] - t->line[c - c % t->channels + drop]);
-            }
-            float step = 1;
-            if (t->type == WF_I8) {
-                step = wf_int8_encode(t->plain, s.k, t->encoded);
-            } else {
-                type->encode(t->plain, t->encoded, s.stored_k);
-            }
-            type->decode(t->encoded, t->back, s.stored_k);
-            for (uint64_t c = 0; c < s.k; c++) {
-                double d = (double)t->back[c] * step - (double)t->plain[c];
-                wrong += d * d;
-                all += t->line[c] * t->line[c];
-            }
+    const wf_map_stored s = wf_map_stored_of(t->m, reader->row, t->type);
+    const double *line = reader->exact;
+    double wrong = 0, all = 0;
+    for (uint64_t i = 0; i < s.rows; i++) {
+        WF_TRY(wf_map_read_rewritten(reader, i, reader->exact, err));
+        memset(t->plain, 0, s.stored_k * sizeof *t->plain);
+        for (uint64_t c = 0; c < s.k; c++) {
+            t->plain[c] = (float)(line[c] - line[c - c % t->channels + drop]);
         }
-        *loss += all > 0 ? wrong / all : 0;
+        float step = 1;
+        if (t->type == WF_I8) {
+            step = wf_int8_encode(t->plain, s.k, t->encoded);
+        } else {
+            type->encode(t->plain, t->encoded, s.stored_k);
+        }
+        type->decode(t->encoded, t->back, s.stored_k);
+        for (uint64_t c = 0; c < s.k; c++) {
+            double d = (double)t->back[c] * step - (double)t->plain[c];
+            wrong += d * d;
+            all += line[c] * line[c];
+        }
     }
+    *loss += all > 0 ? wrong / all : 0;
     return WF_OK;
 }
 
-static wf_status choose(trial *t, double *size, uint32_t *channel, wf_error *err) {
+/* Over all readers: adds to size[channels], or, where size is NULL, the loss of dropping `drop` to *loss. */
+static wf_status measure(const trial *t, double *size, uint32_t drop, double *loss, wf_error *err) {
+    wf_status status = WF_OK;
+    for (uint32_t r = 0; r < t->count && status == WF_OK; r++) {
+        wf_map_reader reader;
+        WF_TRY(wf_map_reader_open(&reader, t->m, &t->m->rows[t->readers[r]], err));
+        status = size != NULL ? measure_columns(t, &reader, size, err) : measure_loss(t, &reader, drop, loss, err);
+        wf_map_reader_close(&reader);
+    }
+    return status;
+}
+
+static wf_status choose(const trial *t, double *size, uint32_t *channel, wf_error *err) {
     uint32_t candidates[CANDIDATES] = {t->channels - 1};
     double best = -1;
-    WF_TRY(measure_columns(t, size, err));
+    WF_TRY(measure(t, size, 0, NULL, err));
     for (uint32_t n = 1; n < CANDIDATES; n++) { /* the smallest ones, each once */
         candidates[n] = t->channels - 1;
         for (uint32_t c = 0; c < t->channels; c++) {
@@ -83,8 +87,8 @@ static wf_status choose(trial *t, double *size, uint32_t *channel, wf_error *err
         }
     }
     for (uint32_t n = 0; n < CANDIDATES; n++) {
-        double loss;
-        WF_TRY(measure_loss(t, candidates[n], &loss, err));
+        double loss = 0;
+        WF_TRY(measure(t, NULL, candidates[n], &loss, err));
         if (best < 0 || loss < best) {
             best = loss;
             *channel = candidates[n];
@@ -105,9 +109,9 @@ wf_status wf_choose_channel(const wf_mapping *m, const uint32_t *readers, uint32
         const wf_map_stored s = wf_map_stored_of(m, &m->rows[readers[r]], type);
         k = s.stored_k > k ? s.stored_k : k;
     }
-    WF_TRY(wf_alloc_array(&memory, channels + 3 * k, sizeof(double), "the choice of a channel", err)); /* encoded rows are shorter than doubles */
-    trial t = {m, readers, count, channels, type, (double *)memory + channels, NULL, NULL, NULL};
-    t.plain = (float *)(t.line + k);
+    WF_TRY(wf_alloc_array(&memory, channels + 2 * k, sizeof(double), "the choice of a channel", err)); /* encoded rows are shorter than doubles */
+    trial t = {m, readers, count, channels, type, NULL, NULL, NULL};
+    t.plain = (float *)((double *)memory + channels);
     t.back = t.plain + k;
     t.encoded = t.back + k;
     wf_status status = choose(&t, memory, channel, err);

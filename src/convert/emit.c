@@ -40,28 +40,30 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
     return s;
 }
 
-wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *line, wf_error *err) {
-    const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
-    void *memory;
-    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), r->source->name, err));
-    double *exact = memory;
-    wf_status status = wf_map_read_rewritten(m, r, i, exact, err);
-    for (uint64_t c = 0; c < s.k; c++) {
-        line[c] = (float)exact[c];
+/* Doubles as they are computed: for proofs only, never in a file that is kept. */
+static wf_status write_exact(wf_map_reader *reader, wf_gguf_writer *w, wf_error *err) {
+    wf_status status = WF_OK;
+    for (uint64_t i = 0; i < reader->stored.rows && status == WF_OK; i++) {
+        status = wf_map_read_rewritten(reader, i, reader->exact, err);
+        if (status == WF_OK) {
+            status = wf_gguf_write_data(w, reader->exact, reader->stored.k * sizeof(double), err);
+        }
     }
-    wf_free(memory);
     return status;
 }
 
-/* Doubles as they are computed: for proofs only, never in a file that is kept. */
-static wf_status write_exact(const wf_mapping *m, const wf_map_row *r, const wf_map_stored *s, wf_gguf_writer *w, wf_error *err) {
+static wf_status write_encoded(wf_map_reader *reader, const wf_map_stored *s, wf_gguf_writer *w, wf_error *err) {
     void *memory;
-    WF_TRY(wf_alloc_array(&memory, s->k, sizeof(double), r->source->name, err));
+    uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
+    WF_TRY(wf_alloc_array(&memory, s->stored_k * sizeof(float) + row_bytes, 1, reader->row->source->name, err));
+    float *line = memory;
+    void *encoded = line + s->stored_k;
     wf_status status = WF_OK;
     for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
-        status = wf_map_read_rewritten(m, r, i, memory, err);
+        status = wf_map_read_row(reader, i, line, err);
         if (status == WF_OK) {
-            status = wf_gguf_write_data(w, memory, s->k * sizeof(double), err);
+            wf_dtype_get(s->type)->encode(line, encoded, s->stored_k);
+            status = wf_gguf_write_data(w, encoded, row_bytes, err);
         }
     }
     wf_free(memory);
@@ -69,28 +71,14 @@ static wf_status write_exact(const wf_mapping *m, const wf_map_row *r, const wf_
 }
 
 static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type, wf_gguf_writer *w, wf_error *err) {
-    const wf_map_row *r = &m->rows[index];
-    wf_map_stored s = wf_map_stored_of(m, r, type);
-    void *memory;
+    wf_map_stored s = wf_map_stored_of(m, &m->rows[index], type);
+    wf_map_reader reader;
     if (s.type == WF_I8) {
         return wf_int8_write(m, index, w, err);
     }
-    if (s.type == WF_F64) {
-        return write_exact(m, r, &s, w, err);
-    }
-    uint64_t row_bytes = wf_dtype_row_bytes(s.type, s.stored_k);
-    WF_TRY(wf_alloc_array(&memory, s.stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
-    float *line = memory;
-    void *encoded = line + s.stored_k;
-    wf_status status = WF_OK;
-    for (uint64_t i = 0; i < s.rows && status == WF_OK; i++) {
-        status = wf_map_read_row(m, r, i, line, err);
-        if (status == WF_OK) {
-            wf_dtype_get(s.type)->encode(line, encoded, s.stored_k);
-            status = wf_gguf_write_data(w, encoded, row_bytes, err);
-        }
-    }
-    wf_free(memory);
+    WF_TRY(wf_map_reader_open(&reader, m, &m->rows[index], err));
+    wf_status status = s.type == WF_F64 ? write_exact(&reader, w, err) : write_encoded(&reader, &s, w, err);
+    wf_map_reader_close(&reader);
     return status;
 }
 
@@ -103,9 +91,10 @@ static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const wf_m
     void *encoded = back + s->stored_k;
     const wf_dtype_info *type = wf_dtype_get(s->type);
     double difference = 0, size = 0;
-    wf_status status = WF_OK;
+    wf_map_reader reader;
+    wf_status status = wf_map_reader_open(&reader, m, r, err);
     for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
-        status = wf_map_read_row(m, r, i, line, err);
+        status = wf_map_read_row(&reader, i, line, err);
         if (status == WF_OK) {
             float step = 1;
             if (s->type == WF_I8) {
@@ -125,6 +114,7 @@ static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const wf_m
         }
     }
     *loss = size > 0 ? __builtin_sqrt(difference / size) : 0;
+    wf_map_reader_close(&reader);
     wf_free(memory);
     return status;
 }

@@ -50,9 +50,10 @@ wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *i
     void *memory;
     WF_TRY(wf_alloc_array(&memory, s.k, sizeof(float), r->name, err));
     float *line = memory;
-    wf_status status = WF_OK;
+    wf_map_reader reader;
+    wf_status status = wf_map_reader_open(&reader, m, r, err);
     for (uint64_t row = 0; row < s.rows && status == WF_OK; row++) {
-        status = wf_map_read_row(m, r, row, line, err);
+        status = wf_map_read_row(&reader, row, line, err);
         for (uint64_t k = 0; status == WF_OK && in != NULL && in->gain != NULL && k < s.k; k++) {
             line[k] /= in->gain[k % in->channels];
         }
@@ -60,6 +61,7 @@ wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *i
             steps[row] = wf_int8_encode(line, s.k, q + row * s.k);
         }
     }
+    wf_map_reader_close(&reader);
     wf_free(memory);
     return status;
 }

@@ -79,14 +79,12 @@ static wf_status product_make(const wf_mapping *m, const wf_layer_view *v, produ
     p->q = (int8_t *)(p->steps + n);
     p->n = n;
     p->k = k;
-    for (uint64_t j = 0; j < n; j++) {
+    wf_map_reader reader;
+    wf_status status = wf_map_reader_open(&reader, m, r, err);
+    for (uint64_t j = 0; j < n && status == WF_OK; j++) {
         float *w = p->w + j * k;
-        wf_status status = wf_map_read_row(m, r, j, w, err);
-        if (status != WF_OK) {
-            wf_free(p->memory);
-            return status;
-        }
-        for (uint32_t i = 0; i < v->sample_count; i++) {
+        status = wf_map_read_row(&reader, j, w, err);
+        for (uint32_t i = 0; i < v->sample_count && status == WF_OK; i++) {
             const float *x = v->samples + (size_t)i * k;
             float sum = 0;
             for (uint64_t c = 0; c < k; c++) {
@@ -95,7 +93,11 @@ static wf_status product_make(const wf_mapping *m, const wf_layer_view *v, produ
             p->y[i * n + j] = sum;
         }
     }
-    return WF_OK;
+    wf_map_reader_close(&reader);
+    if (status != WF_OK) {
+        wf_free(p->memory);
+    }
+    return status;
 }
 
 /* A sample row as integers minus the zero; returns their step. */

@@ -169,8 +169,17 @@ wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype typ
                   uint64_t *bytes, wf_error *err);
 
 wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted);
+/* rewrite_rows.c: reads a stored tensor row by row; holds memory for what one row needs. */
+typedef struct wf_map_reader {
+    const wf_mapping *m;
+    const wf_map_row *row;
+    wf_map_stored stored; /* as F32 */
+    double *exact, *source; /* [k] each: a row in double, and as it lies in the source */
+} wf_map_reader;
+wf_status wf_map_reader_open(wf_map_reader *out, const wf_mapping *m, const wf_map_row *row, wf_error *err);
+void wf_map_reader_close(wf_map_reader *r);
 /* Row `i` → stored order, with the recipe of its rewrite; a vector is one row. line has k elements. */
-wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, float *line, wf_error *err);
+wf_status wf_map_read_row(const wf_map_reader *r, uint64_t i, float *line, wf_error *err);
 
 /* int8.c: I8 matrices and the small tensors that belong to them. */
 /* w[k] → q[k] in −127 … 127; returns the step. */

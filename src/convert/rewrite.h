@@ -4,6 +4,7 @@
 #define WF_CONVERT_REWRITE_H
 
 #include "convert/mapping.h"
+#include "graph/graph.h"
 
 /* What happens to one stored tensor, in this order. NULL, false or WF_NO_CHANNEL: nothing. */
 enum { WF_NO_CHANNEL = 0xffffffffu };
@@ -21,10 +22,10 @@ struct wf_rewrite {
     bool made;                /* a bias that the source does not have: zeros at first */
 };
 
-/* Reads row `i` of a map's row as it is in the source, in stored order, as doubles: [k], a vector as one row. */
-wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err);
+/* rewrite_rows.c: reads row `i` of a map's row as it is in the source, in stored order, as doubles: [k], a vector as one row. */
+wf_status wf_map_read_source(const wf_map_reader *r, uint64_t i, double *line, wf_error *err);
 /* The same with the row's recipe applied. */
-wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err);
+wf_status wf_map_read_rewritten(const wf_map_reader *r, uint64_t i, double *line, wf_error *err);
 
 /* drop_channel.c: the channel of a stream that costs least when its readers (rows of the map, recipes without a drop) are stored as
    `type`; the last for types of floats. */
@@ -35,5 +36,7 @@ wf_status wf_choose_channel(const wf_mapping *m, const uint32_t *readers, uint32
    taps that would no longer be the source's, and leaves what the architecture's metadata must say in m->change. Refuses, naming
    tensor and reason, where a rewrite would not be exact. */
 wf_status wf_rewrite(wf_mapping *m, const wf_convert_options *o, wf_error *err);
+/* The same for the graph of the mapped model, whose weights are called as the map's rows; no passes have rewritten it. */
+wf_status wf_rewrite_graph(wf_mapping *m, const wf_convert_options *o, const wf_graph *graph, wf_error *err);
 
 #endif

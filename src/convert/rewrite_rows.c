@@ -20,8 +20,21 @@ static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t
     return WF_OK;
 }
 
-wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err) {
-    const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
+wf_status wf_map_reader_open(wf_map_reader *out, const wf_mapping *m, const wf_map_row *row, wf_error *err) {
+    void *memory;
+    *out = (wf_map_reader){m, row, wf_map_stored_of(m, row, WF_F32), NULL, NULL};
+    WF_TRY(wf_alloc_array(&memory, 2 * out->stored.k, sizeof(double), row->source->name, err));
+    out->exact = memory;
+    out->source = out->exact + out->stored.k;
+    return WF_OK;
+}
+
+void wf_map_reader_close(wf_map_reader *r) { wf_free(r->exact); }
+
+wf_status wf_map_read_source(const wf_map_reader *reader, uint64_t i, double *line, wf_error *err) {
+    const wf_mapping *m = reader->m;
+    const wf_map_row *r = reader->row;
+    const wf_map_stored s = reader->stored;
     const uint64_t *d = r->source->dims;
     if (r->rewrite != NULL && r->rewrite->made) {
         memset(line, 0, s.k * sizeof *line);
@@ -36,36 +49,28 @@ wf_status wf_map_read_source(const wf_mapping *m, const wf_map_row *r, uint64_t 
     if (r->kind != WF_MAP_CONV) {
         return read_stacked(m, r, i * s.k, s.k, line, err);
     }
-    void *memory;
-    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), r->source->name, err));
-    double *source = memory;
-    wf_status status = wf_source_read_f64(m->source, r->source, i * s.k, s.k, source, err); /* [in, kh, kw] */
+    WF_TRY(wf_source_read_f64(m->source, r->source, i * s.k, s.k, reader->source, err)); /* [in, kh, kw] */
     uint64_t cells = d[2] * d[3];
     for (uint64_t c = 0; c < d[1]; c++) {
         for (uint64_t cell = 0; cell < cells; cell++) {
-            line[cell * d[1] + c] = source[c * cells + cell];
+            line[cell * d[1] + c] = reader->source[c * cells + cell];
         }
     }
-    wf_free(memory);
-    return status;
+    return WF_OK;
 }
 
 /* b + W · shift, W as in the source. */
-static wf_status add_product(const wf_mapping *m, const wf_map_row *r, double *line, wf_error *err) {
-    const struct wf_rewrite *w = r->rewrite;
-    const wf_map_row *matrix = w->matrix;
-    const wf_map_stored s = wf_map_stored_of(m, matrix, WF_F32);
-    void *memory;
-    WF_TRY(wf_alloc_array(&memory, s.k, sizeof(double), matrix->source->name, err));
-    double *row = memory;
+static wf_status add_product(const wf_mapping *m, const struct wf_rewrite *w, double *line, wf_error *err) {
+    wf_map_reader matrix;
+    WF_TRY(wf_map_reader_open(&matrix, m, w->matrix, err));
     wf_status status = WF_OK;
-    for (uint64_t o = 0; o < s.rows && status == WF_OK; o++) {
-        status = wf_map_read_source(m, matrix, o, row, err);
-        for (uint64_t c = 0; c < s.k; c++) {
-            line[o] += row[c] * w->shift[c % w->channels];
+    for (uint64_t o = 0; o < matrix.stored.rows && status == WF_OK; o++) {
+        status = wf_map_read_source(&matrix, o, matrix.exact, err);
+        for (uint64_t c = 0; c < matrix.stored.k; c++) {
+            line[o] += matrix.exact[c] * w->shift[c % w->channels];
         }
     }
-    wf_free(memory);
+    wf_map_reader_close(&matrix);
     return status;
 }
 
@@ -91,16 +96,17 @@ static void centre(double *line, uint64_t k) {
     }
 }
 
-wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64_t i, double *line, wf_error *err) {
+wf_status wf_map_read_rewritten(const wf_map_reader *reader, uint64_t i, double *line, wf_error *err) {
+    const wf_map_row *r = reader->row;
     const struct wf_rewrite *w = r->rewrite;
-    WF_TRY(wf_map_read_source(m, r, i, line, err));
+    const wf_map_stored s = reader->stored;
+    WF_TRY(wf_map_read_source(reader, i, line, err));
     if (w == NULL) {
         return WF_OK;
     }
-    const wf_map_stored s = wf_map_stored_of(m, r, WF_F32);
     bool matrix = r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV, vector = r->kind == WF_MAP_VECTOR;
     if (w->shift != NULL) {
-        WF_TRY(add_product(m, r, line, err));
+        WF_TRY(add_product(reader->m, w, line, err));
     }
     if (matrix) {
         apply_columns(w, s.k, line);
@@ -121,6 +127,14 @@ wf_status wf_map_read_rewritten(const wf_mapping *m, const wf_map_row *r, uint64
         memset(line, 0, s.k * sizeof *line);
     } else if (w->drop_row != WF_NO_CHANNEL && !matrix) {
         line[w->drop_row] = 0;
+    }
+    return WF_OK;
+}
+
+wf_status wf_map_read_row(const wf_map_reader *r, uint64_t i, float *line, wf_error *err) {
+    WF_TRY(wf_map_read_rewritten(r, i, r->exact, err));
+    for (uint64_t c = 0; c < r->stored.k; c++) {
+        line[c] = (float)r->exact[c];
     }
     return WF_OK;
 }

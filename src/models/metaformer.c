@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "models/models.h"
-#include "parts/parts.h"
 
 enum { MAX_STAGES = 8, MAX_BLOCKS = 256, MAX_WIDTH = 1 << 16 };
 
@@ -75,18 +74,6 @@ static void read_mixers(wf_meta *m, config *c) {
     }
 }
 
-static wf_norm_slot read_norm(wf_meta *m, const char *kind, const char *eps) {
-    wf_norm_slot slot = {WF_NORM_NONE, 0};
-    int found = wf_norm_kind_of(wf_meta_string(m, kind));
-    if (found < 0) {
-        wf_meta_fail(m, kind, "names a norm that this version does not have");
-        return slot;
-    }
-    slot.kind = (wf_norm_kind)found;
-    slot.eps = wf_meta_f32(m, eps, 1e-12f, 1e-1f);
-    return slot;
-}
-
 wf_status wf_metaformer_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input,
                                   wf_error *err) {
     wf_meta meta = {gguf, wf_gguf_get_string(gguf, "general.architecture"), err, WF_OK}, *m = &meta;
@@ -106,7 +93,7 @@ wf_status wf_metaformer_configure(const wf_gguf *gguf, wf_arena *arena, const vo
     read_mixers(m, c);
     c->stem = read_conv(m, "stem.kernel", "stem.stride", "stem.padding");
     c->downsample = read_conv(m, "downsample.kernel", "downsample.stride", "downsample.padding");
-    c->norm = read_norm(m, "norm", "norm_epsilon");
+    c->norm = wf_meta_norm(m, "norm", "norm_epsilon");
     c->layer_scale = wf_meta_bool(m, "layer_scale");
     const char *head = wf_meta_string(m, "head");
     c->features = strcmp(head, "features") == 0;
@@ -119,7 +106,7 @@ wf_status wf_metaformer_configure(const wf_gguf *gguf, wf_arena *arena, const vo
         }
         c->head.classes = wf_meta_u32(m, "class_count", 0, 1 << 20);
     }
-    c->head.norm = read_norm(m, "head.norm", "head.norm_epsilon");
+    c->head.norm = wf_meta_norm(m, "head.norm", "head.norm_epsilon");
     c->channels = wf_meta_u32(m, "input.channels", 1, 1024);
     input->name = "input";
     input->channels = c->channels;

@@ -146,3 +146,17 @@ uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char
     }
     return kv != NULL ? count : 0;
 }
+
+wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name) {
+    int kind = m->status == WF_OK ? wf_norm_kind_of(name) : WF_NORM_NONE;
+    if (kind < 0) {
+        wf_meta_fail(m, key, "names a norm that this version does not have");
+        return WF_NORM_NONE;
+    }
+    return (wf_norm_kind)kind;
+}
+
+wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps) {
+    wf_norm_kind found = wf_meta_norm_kind(m, kind, wf_meta_string(m, kind));
+    return (wf_norm_slot){found, wf_meta_f32(m, eps, 1e-12f, 1e-1f)};
+}

@@ -3,7 +3,7 @@
 #define WF_MODELS_MODELS_H
 
 #include "format/gguf.h"
-#include "graph/graph.h"
+#include "parts/parts.h"
 
 /* What a picture model reads; the shape class of a plan is (n, h, w). */
 typedef struct wf_input_spec {
@@ -41,6 +41,10 @@ const char *wf_meta_string(wf_meta *m, const char *key);
 /* An array with `count` items (count = 0: any from 1 to `most`); returns the number of items. */
 uint32_t wf_meta_u32s(wf_meta *m, const char *key, uint32_t count, uint32_t most, uint32_t low, uint32_t high, uint32_t *out);
 uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char **out);
+/* The kind of norm called `name` (parts.def), read from `key`; `none` after an error. */
+wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name);
+/* The norm that key `kind` names, with the epsilon of key `eps`. */
+wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps);
 void wf_meta_fail(wf_meta *m, const char *key, const char *why);
 
 #endif

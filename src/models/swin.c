@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "models/models.h"
-#include "parts/parts.h"
 
 enum { MAX_STAGES = 8, MAX_BLOCKS = 96, MAX_WIDTH = 1 << 16 }; /* two names a block for taps: see WF_MAX_ALIASES */
 
@@ -32,25 +31,15 @@ typedef struct config {
 wf_status wf_swin_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err);
 void wf_swin_build(wf_graph *g, const void *cfg, const wf_input_class *in);
 
-static wf_norm_slot norm_of(wf_meta *m, const char *key, const char *name, float eps) {
-    int kind = m->status == WF_OK ? wf_norm_kind_of(name) : WF_NORM_NONE;
-    if (kind < 0) {
-        wf_meta_fail(m, key, "names a norm that this version does not have");
-        kind = WF_NORM_NONE;
-    }
-    return (wf_norm_slot){(wf_norm_kind)kind, eps};
-}
-
 static void read_norms(wf_meta *m, config *c) {
     const char *names[MAX_STAGES] = {NULL};
-    float eps = wf_meta_f32(m, "norm_epsilon", 1e-12f, 1e-1f);
     wf_meta_strings(m, "norm", c->stages, names);
+    c->stem_norm = wf_meta_norm(m, "stem.norm", "norm_epsilon");
+    c->down_norm = wf_meta_norm(m, "down.norm", "norm_epsilon");
+    c->head.norm = wf_meta_norm(m, "head.norm", "norm_epsilon");
     for (uint32_t s = 0; s < c->stages; s++) {
-        c->norm[s] = norm_of(m, "norm", names[s], eps);
+        c->norm[s] = (wf_norm_slot){wf_meta_norm_kind(m, "norm", names[s]), c->head.norm.eps};
     }
-    c->stem_norm = norm_of(m, "stem.norm", wf_meta_string(m, "stem.norm"), eps);
-    c->down_norm = norm_of(m, "down.norm", wf_meta_string(m, "down.norm"), eps);
-    c->head.norm = norm_of(m, "head.norm", wf_meta_string(m, "head.norm"), eps);
 }
 
 static void read_windows(wf_meta *m, config *c) {

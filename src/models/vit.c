@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "models/models.h"
-#include "parts/parts.h"
 
 enum { MAX_BLOCKS = 96, MAX_WIDTH = 1 << 16 }; /* two names a block for taps: see WF_MAX_ALIASES */
 
@@ -42,18 +41,6 @@ static uint32_t choose(wf_meta *m, const char *key, const char *const *names, ui
     return 0;
 }
 
-static wf_norm_slot read_norm(wf_meta *m, const char *kind, const char *eps) {
-    wf_norm_slot slot = {WF_NORM_NONE, 0};
-    int found = wf_norm_kind_of(wf_meta_string(m, kind));
-    if (found < 0) {
-        wf_meta_fail(m, kind, "names a norm that this version does not have");
-        return slot;
-    }
-    slot.kind = (wf_norm_kind)found;
-    slot.eps = wf_meta_f32(m, eps, 1e-12f, 1e-1f);
-    return slot;
-}
-
 static void read_mixer(wf_meta *m, wf_mixer *mixer) {
     int kind = wf_gguf_find(m->gguf, "vit.mixer") == NULL ? WF_MIXER_ATTENTION : wf_mixer_kind_of(wf_meta_string(m, "mixer"));
     mixer->kind = kind == WF_MIXER_SLA ? WF_MIXER_SLA : WF_MIXER_ATTENTION;
@@ -69,7 +56,7 @@ static void read_block(wf_meta *m, config *c) {
     wf_block *b = &c->block;
     c->width = wf_meta_u32(m, "embedding_length", 1, MAX_WIDTH);
     b->hidden = wf_meta_u32(m, "feed_forward_length", 1, MAX_WIDTH * 8);
-    b->norm1 = b->norm2 = read_norm(m, "norm", "norm_epsilon");
+    b->norm1 = b->norm2 = wf_meta_norm(m, "norm", "norm_epsilon");
     b->layer_scale = wf_meta_bool(m, "layer_scale");
     read_mixer(m, &b->mixer);
     b->mixer.heads = wf_meta_u32(m, "attention.head_count", 1, MAX_WIDTH);
@@ -103,7 +90,7 @@ static void read_head(wf_meta *m, const wf_tokens *t, wf_head *head) {
         return;
     }
     head->kind = (wf_head_kind)kind;
-    head->norm = read_norm(m, "head.norm", "head.norm_epsilon");
+    head->norm = wf_meta_norm(m, "head.norm", "head.norm_epsilon");
     head->classes = wf_meta_u32(m, "class_count", 0, 1 << 20);
     bool mean = choose(m, "pool", pools, 2) == 1;
     head->first = mean ? t->prefix : 0;
