@@ -1,5 +1,5 @@
 /* Fusing elementwise successors into the epilogue of linear and conv2d:
-     product → gelu       ⇒ product with act = GELU
+     product → gelu       ⇒ product with act = GELU; so a depthwise convolution
      product → residual   ⇒ product with scale and residual (y = base + scale · product)
    The consumer's node becomes the product, so that names and order stay; the producer dies. Exact: the epilogue performs the
    same operations in the same order. A kept node (tap, output) is a barrier, and so is a product that is read twice. */
@@ -11,15 +11,12 @@ static bool is_product(const wf_node *n) { return n->op == WF_OP_LINEAR || n->op
 static wf_node *absorbable(wf_graph *g, const wf_node *consumer, int slot) {
     wf_id id = consumer->in[slot];
     wf_node *p = id == WF_NONE ? NULL : &g->nodes[id];
-    if (p == NULL || !is_product(p) || p->kept || p->users != 1 || p->guard != consumer->guard) {
-        return NULL;
-    }
-    return p;
+    return p != NULL && !p->kept && p->users == 1 && p->guard == consumer->guard ? p : NULL;
 }
 
 static void absorb_gelu(wf_graph *g, wf_node *n) {
     wf_node *p = absorbable(g, n, 0);
-    if (p == NULL || p->p.act != WF_ACT_NONE || p->in[1] != WF_NONE || p->w[2] != WF_NONE) {
+    if (p == NULL || !(is_product(p) || p->op == WF_OP_DEPTHWISE) || p->p.act != WF_ACT_NONE || p->in[1] != WF_NONE || p->w[2] != WF_NONE) {
         return;
     }
     n->op = p->op;
@@ -36,7 +33,7 @@ static void absorb_gelu(wf_graph *g, wf_node *n) {
 
 static void absorb_residual(wf_graph *g, wf_node *n) {
     wf_node *p = absorbable(g, n, 1);
-    if (p == NULL || p->in[1] != WF_NONE || p->w[2] != WF_NONE) {
+    if (p == NULL || !is_product(p) || p->in[1] != WF_NONE || p->w[2] != WF_NONE) {
         return;
     }
     wf_id base = n->in[0];

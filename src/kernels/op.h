@@ -75,10 +75,10 @@ typedef enum wf_norm_by { WF_BY_DEVIATION, WF_BY_RMS, WF_BY_CRMS } wf_norm_by;
 
 /* One struct for the parameters of all ops: small, copied into the plan as u32 words for other executors. */
 typedef struct wf_op_params {
-    uint32_t act;                  /* wf_act: linear, conv2d */
+    uint32_t act;                  /* wf_act: linear, conv2d, depthwise */
     float eps;                     /* norms, sla */
     uint32_t norm_by;              /* wf_norm_by: layer_norm */
-    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d; sla: of the window */
+    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d, depthwise; sla: of the window */
     uint32_t stride_h, stride_w;   /* conv2d */
     uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */
     uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */

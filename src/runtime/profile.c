@@ -37,7 +37,7 @@ static void describe(const wf_plan *plan, uint32_t i, wf_node_info *out) {
     out->bytes = bytes_of(plan, n);
     out->threads = wf_plan_threads(plan, i);
     bool matrix = n->op == WF_OP_LINEAR || n->op == WF_OP_CONV2D;
-    if (matrix || n->op == WF_OP_ATTENTION || n->op == WF_OP_SLA) {
+    if (matrix || n->op == WF_OP_ATTENTION || n->op == WF_OP_SLA || n->op == WF_OP_DEPTHWISE) {
         out->multiply_adds = wf_op_get(n->op)->cost(&plan->calls[i]);
     }
     if (matrix && n->w[0] != WF_NONE) {

@@ -14,6 +14,7 @@ OPS = [
     "gelu_erf", "groupnorm1_nchw", "layernorm_channels_nchw", "layernorm_smallvar_eps1e-05",
     "layernorm_smallvar_eps1e-06", "layernorm_smallvar_eps1e-12", "avgpool3_s1_nopadcount", "avgpool5_s1_nopadcount",
     "conv7_s4_p2_odd", "conv3_s2_p1_odd", "conv3_s1_p1", "conv4_s4_remainder", "attention_full",
+    "dwconv3_p1", "dwconv5_p2", "interp_linear_up", "interp_linear_16_144",
     "interp_bilinear_up", "interp_bilinear_down", "interp_bicubic_up", "interp_bicubic_down",
 ]
 
