@@ -178,6 +178,7 @@ wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table) 
 
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *a) {
     wf_node n = node_of(WF_OP_ATTENTION, qkv);
+    n.in[1] = a->others;
     n.w[0] = a->table;
     n.w[1] = a->padding;
     n.p.heads = a->heads;

@@ -131,6 +131,7 @@ typedef struct wf_attention {
     float scale;
     wf_window window;
     uint32_t table, padding; /* weights or WF_NONE: relative position bias; what a padded cell has for [q | k | v], else zeros */
+    wf_id others;            /* WF_NONE, or [k | v] of the rows that are seen: qkv is q alone then */
 } wf_attention;
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *attention);
 /* [n, h, w, c] → [n, h/2, w/2, 4c]. */

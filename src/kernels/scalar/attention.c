@@ -1,6 +1,7 @@
 /* attention: out[i, head] = Σ_j softmax_j(scale · q[i, head] · k[j, head] + b[i, j]) v[j, head] for the
    rows i, j that see each other (Vaswani et al. 2017, bidirectional). in0 rows are [q | k | v], each
-   heads · head_dim wide and in head order; head_dim is any. The row map is either "all rows of my
+   heads · head_dim wide and in head order; head_dim is any. With in1, q is in0 alone and [k | v] are
+   the rows of the same segment of in1, of any number. The row map is either "all rows of my
    segment" or "the rows of my window" (window.h), with a relative position bias from the table
    w0 [(2·window_h − 1)·(2·window_w − 1), heads], row (yi − yj + window_h − 1)·(2·window_w − 1) +
    xi − xj + window_w − 1, when it is there. A cell that padding made has w1 (the bias of what made
@@ -11,6 +12,12 @@
 #include "kernels/window.h"
 
 #include "kernels/scalar/real.h"
+
+/* How many rows a query sees. */
+static uint32_t seen_rows(const wf_op_call *call) {
+    const wf_shape *others = &call->in[1].shape;
+    return others->c != 0 ? others->h * others->w : wf_window_axis_of(call, true).window * wf_window_axis_of(call, false).window;
+}
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
@@ -44,6 +51,19 @@ static wf_status check_window(const wf_op_call *call, const char *node, wf_error
     return WF_OK;
 }
 
+/* Keys and values of other rows than the queries'. */
+static wf_status check_others(const wf_op_call *call, uint64_t width, const char *node, wf_error *err) {
+    const wf_shape *q = &call->in[0].shape, *kv = &call->in[1].shape;
+    WF_TRY(wf_expect_input(&call->in[1], false, "attention", node, err));
+    if (q->n != kv->n || q->c != width || kv->c != 2 * width) {
+        return wf_fail(err, WF_E_SHAPE, node, -1, "attention \"%s\": q has %u channels in %u segments and k and v have %u in %u; %u heads of size %u "
+                       "need %llu and 2 x %llu", node, (unsigned)q->c, (unsigned)q->n, (unsigned)kv->c, (unsigned)kv->n,
+                       (unsigned)call->p->heads, (unsigned)call->p->head_dim, (unsigned long long)width, (unsigned long long)width);
+    }
+    return call->p->window_h == 0 ? WF_OK
+                                  : wf_fail(err, WF_E_ARGUMENT, node, -1, "attention \"%s\": windows want q, k and v in one input", node);
+}
+
 wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
     const wf_op_params *p = call->p;
@@ -54,7 +74,9 @@ wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape 
                        "attention \"%s\": %u heads of size %u; both must be at least 1", node,
                        (unsigned)p->heads, (unsigned)p->head_dim);
     }
-    if (in->c % 3 != 0 || in->c / 3 != width) {
+    if (call->in[1].shape.c != 0) {
+        WF_TRY(check_others(call, width, node, err));
+    } else if (in->c % 3 != 0 || in->c / 3 != width) {
         return wf_fail(err, WF_E_SHAPE, node, -1,
                        "attention \"%s\": input has %u channels but q, k and v of %u heads of size "
                        "%u need 3 x %llu",
@@ -70,12 +92,12 @@ wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape 
 uint64_t wf_attention_cost(const wf_op_call *call) {
     wf_window_axis v = wf_window_axis_of(call, true), h = wf_window_axis_of(call, false);
     uint64_t tokens = (uint64_t)v.window * h.window;
-    return 2 * call->in[0].shape.n * ((uint64_t)v.count * h.count) * tokens * tokens * (call->in[0].shape.c / 3);
+    return 2 * call->in[0].shape.n * ((uint64_t)v.count * h.count) * tokens * seen_rows(call) * ((uint64_t)call->p->heads * call->p->head_dim);
 }
 #endif
 
 static size_t scratch_bytes(const wf_op_call *call) {
-    return (size_t)wf_window_axis_of(call, true).window * wf_window_axis_of(call, false).window * sizeof(wf_real);
+    return (size_t)seen_rows(call) * sizeof(wf_real);
 }
 
 /* The softmax scale; the double build restores 1/√head_dim from its rounding to float. */
@@ -92,7 +114,7 @@ static wf_real score_scale(const wf_op_params *p) {
 typedef struct query {
     wf_window_axis v, h;
     uint32_t top, left, y, x; /* index of the window; place in it */
-    uint32_t first;           /* row of the segment */
+    uint32_t segment, first;  /* its first row */
 } query;
 
 static query query_of(const wf_op_call *call, uint32_t row) {
@@ -101,19 +123,29 @@ static query query_of(const wf_op_call *call, uint32_t row) {
     uint32_t y = wf_window_place(&q.v, cell / q.h.extent), x = wf_window_place(&q.h, cell % q.h.extent);
     q.top = y / q.v.window, q.y = y % q.v.window;
     q.left = x / q.h.window, q.x = x % q.h.window;
+    q.segment = row / cells;
     q.first = row - cell;
     return q;
 }
 
-/* Row [q | k | v] at place (y, x) of the query's window; NULL: zeros. */
-static const wf_real *seen_row(const wf_op_call *call, const query *q, uint32_t y, uint32_t x) {
+/* [k | v] at place j of what the query sees; NULL: zeros. */
+static const wf_real *seen_row(const wf_op_call *call, const query *q, uint32_t j) {
+    uint32_t width = call->p->heads * call->p->head_dim, y = j / q->h.window, x = j % q->h.window;
+    if (call->in[1].data != NULL) {
+        return wf_row(&call->in[1], q->segment * seen_rows(call) + j);
+    }
     uint32_t row = wf_window_cell(&q->v, q->top * q->v.window + y), column = wf_window_cell(&q->h, q->left * q->h.window + x);
     bool padding = row == WF_WINDOW_PADDING || column == WF_WINDOW_PADDING;
-    return padding ? (const wf_real *)call->w[1].data : wf_row(&call->in[0], q->first + row * q->h.extent + column);
+    const wf_real *qkv = padding ? (const wf_real *)call->w[1].data : wf_row(&call->in[0], q->first + row * q->h.extent + column);
+    return qkv != NULL ? qkv + width : NULL;
 }
 
-/* What is added to the score of the query and place (y, x). */
-static wf_real score_bias(const wf_op_call *call, const query *q, uint32_t head, uint32_t y, uint32_t x) {
+/* What is added to the score of the query and place j. */
+static wf_real score_bias(const wf_op_call *call, const query *q, uint32_t head, uint32_t j) {
+    if (call->in[1].data != NULL) {
+        return 0;
+    }
+    uint32_t y = j / q->h.window, x = j % q->h.window;
     uint32_t at = (q->y + q->v.window - 1 - y) * (2 * q->h.window - 1) + q->x + q->h.window - 1 - x;
     bool apart = wf_window_side(&q->v, q->top, q->y) != wf_window_side(&q->v, q->top, y) ||
                  wf_window_side(&q->h, q->left, q->x) != wf_window_side(&q->h, q->left, x);
@@ -125,17 +157,17 @@ static wf_real score_bias(const wf_op_call *call, const query *q, uint32_t head,
 static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real *scores /* [tokens] */) {
     uint32_t dim = call->p->head_dim, width = call->p->heads * dim;
     query at = query_of(call, row);
-    uint32_t tokens = at.v.window * at.h.window, across = at.h.window;
+    uint32_t tokens = seen_rows(call);
     const wf_real *q = wf_row(&call->in[0], row) + head * dim; /* [dim] */
     wf_real *y = wf_row(&call->out, row) + head * dim;         /* [dim] */
     wf_real scale = score_scale(call->p), largest = 0;
     for (uint32_t j = 0; j < tokens; j++) {
-        const wf_real *k = seen_row(call, &at, j / across, j % across);
+        const wf_real *k = seen_row(call, &at, j);
         wf_real dot = 0;
         for (uint32_t i = 0; k != NULL && i < dim; i++) {
-            dot += q[i] * k[width + head * dim + i];
+            dot += q[i] * k[head * dim + i];
         }
-        scores[j] = dot * scale + score_bias(call, &at, head, j / across, j % across);
+        scores[j] = dot * scale + score_bias(call, &at, head, j);
         largest = j == 0 || scores[j] > largest ? scores[j] : largest;
     }
     double sum = 0;
@@ -145,9 +177,9 @@ static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real 
     }
     memset(y, 0, dim * sizeof *y);
     for (uint32_t j = 0; j < tokens; j++) {
-        const wf_real *v = seen_row(call, &at, j / across, j % across);
+        const wf_real *v = seen_row(call, &at, j);
         for (uint32_t i = 0; v != NULL && i < dim; i++) {
-            y[i] += scores[j] * v[2 * width + head * dim + i];
+            y[i] += scores[j] * v[width + head * dim + i];
         }
     }
     for (uint32_t i = 0; i < dim; i++) {

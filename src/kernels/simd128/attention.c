@@ -21,18 +21,20 @@ enum { QUERIES = 96, STRIP = WF_TILE_ROWS, PANEL = 8 };
 
 typedef struct geometry {
     wf_window_axis v, h;
-    uint32_t tokens, padded_tokens; /* of a window; rounded up to a panel */
+    uint32_t tokens, padded_tokens; /* keys of a window; rounded up to a panel */
+    uint32_t asking;                /* queries of a window */
     uint32_t dim, padded_dim, heads;
     uint32_t blocks; /* of query rows in a window */
 } geometry;
 
 static geometry geometry_of(const wf_op_call *call) {
     geometry g = {.v = wf_window_axis_of(call, true), .h = wf_window_axis_of(call, false), .heads = call->p->heads};
-    g.tokens = g.v.window * g.h.window;
+    g.asking = g.v.window * g.h.window;
+    g.tokens = call->in[1].shape.c != 0 ? call->in[1].shape.h * call->in[1].shape.w : g.asking;
     g.padded_tokens = wf_round_up(g.tokens, PANEL);
     g.dim = call->p->head_dim;
     g.padded_dim = wf_round_up(g.dim, PANEL);
-    g.blocks = wf_ceil_div(g.tokens, QUERIES);
+    g.blocks = wf_ceil_div(g.asking, QUERIES);
     return g;
 }
 
@@ -49,9 +51,10 @@ static size_t workspace_bytes(const wf_op_call *call) {
 
 /* A thread's memory, in this order. */
 typedef struct strips {
-    const float **rows; /* [padded_tokens] what the tokens have for [q | k | v] */
-    uint32_t *out;      /* [padded_tokens] the rows of their results, or WF_WINDOW_PADDING */
-    int32_t *side;      /* [padded_tokens] tokens of different sides do not see each other */
+    const float **rows; /* [listed] what the queries have */
+    const float **seen; /* [listed] what the tokens that they see have for [k | v] */
+    uint32_t *out;      /* [listed] the rows of their results, or WF_WINDOW_PADDING */
+    int32_t *side;      /* [listed] tokens of different sides do not see each other */
     float *queries;     /* [6, padded_dim] */
     float *keys;        /* [padded_tokens/8][dim][8] */
     float *values;      /* [padded_dim/8][tokens][8] */
@@ -60,12 +63,16 @@ typedef struct strips {
     float *zeros;       /* [width · 3] of padding without a bias */
 } strips;
 
+/* A window's tokens, or the keys and a block of queries. */
+static size_t listed_tokens(const geometry *g) { return g->padded_tokens > QUERIES ? g->padded_tokens : QUERIES; }
+
 static strips strips_of(const geometry *g, void *scratch) {
-    size_t tokens = g->padded_tokens;
+    size_t tokens = g->padded_tokens, listed = listed_tokens(g);
     strips s = {.rows = scratch};
-    s.out = (uint32_t *)(void *)(s.rows + tokens);
-    s.side = (int32_t *)(s.out + tokens);
-    s.queries = (float *)(void *)(s.side + tokens);
+    s.seen = s.rows + listed;
+    s.out = (uint32_t *)(void *)(s.seen + listed);
+    s.side = (int32_t *)(s.out + listed);
+    s.queries = (float *)(void *)(s.side + listed);
     s.keys = s.queries + STRIP * g->padded_dim;
     s.values = s.keys + tokens * g->dim;
     s.scores = s.values + (size_t)g->tokens * g->padded_dim;
@@ -77,7 +84,7 @@ static strips strips_of(const geometry *g, void *scratch) {
 static size_t scratch_bytes(const wf_op_call *call) {
     geometry g = geometry_of(call);
     size_t tokens = g.padded_tokens, zeros = call->p->window_h != 0 ? call->in[0].shape.c : 0;
-    return tokens * (sizeof(float *) + sizeof(uint32_t) + sizeof(int32_t)) +
+    return listed_tokens(&g) * (2 * sizeof(float *) + sizeof(uint32_t) + sizeof(int32_t)) +
            sizeof(float) * (STRIP * (2 * (size_t)g.padded_dim + tokens) + tokens * g.dim + (size_t)g.tokens * g.padded_dim + zeros);
 }
 
@@ -110,11 +117,23 @@ static void list_rows(const wf_op_call *call, const geometry *g, const strips *s
             bool inside = row != WF_WINDOW_PADDING && column != WF_WINDOW_PADDING;
             s->out[j] = inside ? first + row * g->h.extent + column : WF_WINDOW_PADDING;
             s->rows[j] = inside ? wf_row_f32(&call->in[0], s->out[j]) : padding;
+            s->seen[j] = s->rows[j] + (size_t)g->heads * g->dim;
             s->side[j] = (int32_t)(2 * wf_window_side(&g->v, top, y) + wf_window_side(&g->h, left, x));
         }
     }
     for (; j < g->padded_tokens; j++) {
         s->side[j] = 0;
+    }
+}
+
+/* Queries begin … end − 1 of a segment, and the rows of in1 that all of them see. */
+static void list_others(const wf_op_call *call, const geometry *g, const strips *s, uint32_t segment, uint32_t begin, uint32_t end) {
+    for (uint32_t i = begin; i < end; i++) {
+        s->out[i - begin] = segment * g->asking + i;
+        s->rows[i - begin] = wf_row_f32(&call->in[0], s->out[i - begin]);
+    }
+    for (uint32_t j = 0; j < g->tokens; j++) {
+        s->seen[j] = wf_row_f32(&call->in[1], segment * g->tokens + j);
     }
 }
 
@@ -128,8 +147,8 @@ WF_INLINE v128_t load_part(const float *x, uint32_t count) {
     return wasm_v128_load(part);
 }
 
-/* Keys begin at rows[j] + k, values at rows[j] + v. */
-static void pack_head(const geometry *g, const strips *to, size_t k, size_t v) {
+static void pack_head(const geometry *g, const strips *to, uint32_t head) {
+    const size_t k = (size_t)head * g->dim, v = k + (size_t)g->heads * g->dim;
     float *keys = to->keys;
     for (uint32_t j = 0; j < g->padded_tokens; j += PANEL) {
         for (uint32_t i = 0; i < g->dim; i += 4, keys += 4 * PANEL) {
@@ -138,7 +157,7 @@ static void pack_head(const geometry *g, const strips *to, size_t k, size_t v) {
                 v128_t block[4];
                 for (uint32_t r = 0; r < 4; r++) {
                     uint32_t row = j + half + r;
-                    block[r] = row < g->tokens ? load_part(to->rows[row] + k + i, columns) : wasm_f32x4_splat(0);
+                    block[r] = row < g->tokens ? load_part(to->seen[row] + k + i, columns) : wasm_f32x4_splat(0);
                 }
                 wf_transpose4(block);
                 for (uint32_t r = 0; r < columns; r++) {
@@ -153,7 +172,7 @@ static void pack_head(const geometry *g, const strips *to, size_t k, size_t v) {
     for (uint32_t i = 0; i < g->dim; i += PANEL) {
         uint32_t left = g->dim - i;
         for (uint32_t j = 0; j < g->tokens; j++, values += PANEL) {
-            const float *row = to->rows[j] + v + i;
+            const float *row = to->seen[j] + v + i;
             wasm_v128_store(values, load_part(row, left));
             wasm_v128_store(values + 4, left > 4 ? load_part(row + 4, left - 4) : wasm_f32x4_splat(0));
         }
@@ -172,7 +191,7 @@ static void add_bias(const geometry *g, const strips *s, float *scores, const fl
     }
 }
 
-/* Up to six tokens of the window, from `first` on. */
+/* Up to six of the listed queries, from `first` on. */
 static void attend(const wf_op_call *call, const geometry *g, const strips *s, uint32_t head, uint32_t first, uint32_t rows) {
     wf_f32_tile t = {.a = s->queries, .lda = g->padded_dim, .ldc = g->padded_tokens, .kc = g->dim, .first = true};
     for (uint32_t r = 0; r < rows; r++) {
@@ -222,12 +241,16 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     }
     strips s = strips_of(&g, scratch);
     uint32_t block = tile % g.blocks, head = tile / g.blocks % g.heads;
-    list_rows(call, &g, &s, tile / g.blocks / g.heads);
-    size_t width = (size_t)g.heads * g.dim;
-    pack_head(&g, &s, width + (size_t)head * g.dim, 2 * width + (size_t)head * g.dim);
-    uint32_t end = wf_min_u32((block + 1) * QUERIES, g.tokens);
-    for (uint32_t i = block * QUERIES; i < end; i += STRIP) {
-        attend(call, &g, &s, head, i, wf_min_u32(STRIP, end - i));
+    uint32_t begin = block * QUERIES, end = wf_min_u32(begin + QUERIES, g.asking), listed = 0;
+    if (call->in[1].data != NULL) {
+        list_others(call, &g, &s, tile / g.blocks / g.heads, begin, end);
+        listed = begin;
+    } else {
+        list_rows(call, &g, &s, tile / g.blocks / g.heads);
+    }
+    pack_head(&g, &s, head);
+    for (uint32_t i = begin; i < end; i += STRIP) {
+        attend(call, &g, &s, head, i - listed, wf_min_u32(STRIP, end - i));
     }
 }
 

@@ -1,4 +1,5 @@
-/* attention: torch's vector, scores that would overflow exp, a single token, and its refusals. */
+/* attention: torch's vector, scores that would overflow exp, a single token, keys and values of other rows, windows, and its
+   refusals. */
 #include "golden.h"
 
 static kc_spec attention(uint32_t n, uint32_t tokens, uint32_t heads, uint32_t dim, float scale) {
@@ -8,41 +9,133 @@ static kc_spec attention(uint32_t n, uint32_t tokens, uint32_t heads, uint32_t d
     return s;
 }
 
-/* Copies [1, heads, tokens, dim] into part (0 q, 1 k, 2 v) of rows [tokens][3][heads][dim]. */
-static void place(float *rows, golden g, uint32_t part) {
+/* Copies [1, heads, tokens, dim] into one of the parts of rows [tokens][parts][heads][dim]. */
+static void place(float *rows, golden g, uint32_t part, uint32_t parts) {
     uint32_t heads = g.dims[1], tokens = g.dims[2], dim = g.dims[3];
     for (size_t i = 0; i < g.count; i++) {
         size_t head = i / dim / tokens, token = i / dim % tokens;
-        rows[((token * 3 + part) * heads + head) * dim + i % dim] = (float)g.values[i];
+        rows[((token * parts + part) * heads + head) * dim + i % dim] = (float)g.values[i];
     }
     free(g.values);
 }
 
-/* The vector has 10 queries on 13 keys: three more queries of zeros are computed and not looked at.
- */
-WF_TEST(attention_equals_torch) {
-    golden y = golden_read("attention_full/out/y_f64");
-    uint32_t heads = 2, dim = 8, tokens = 13, queries = 10;
-    float *rows = kc_alloc(tokens * 3 * heads * dim * sizeof *rows);
-    memset(rows, 0, tokens * 3 * heads * dim * sizeof *rows);
-    place(rows, golden_read("attention_full/in/q"), 0);
-    place(rows, golden_read("attention_full/in/k"), 1);
-    place(rows, golden_read("attention_full/in/v"), 2);
-    golden want = y; /* [queries][heads][dim] */
+/* The vector's result as rows [queries][heads][dim]. */
+static golden torch_result(void) {
+    golden y = golden_read("attention_full/out/y_f64"), want = y;
+    uint32_t heads = y.dims[1], queries = y.dims[2], dim = y.dims[3];
     want.values = kc_alloc(y.count * sizeof *want.values);
     for (size_t i = 0; i < y.count; i++) {
         size_t head = i / dim / queries, token = i / dim % queries;
         want.values[(token * heads + head) * dim + i % dim] = y.values[i];
     }
     free(y.values);
+    return want;
+}
+
+/* The vector has 10 queries on 13 keys: three more queries of zeros are computed and not looked at.
+ */
+WF_TEST(attention_equals_torch) {
+    uint32_t heads = 2, dim = 8, tokens = 13;
+    float *rows = kc_alloc(tokens * 3 * heads * dim * sizeof *rows);
+    memset(rows, 0, tokens * 3 * heads * dim * sizeof *rows);
+    place(rows, golden_read("attention_full/in/q"), 0, 3);
+    place(rows, golden_read("attention_full/in/k"), 1, 3);
+    place(rows, golden_read("attention_full/in/v"), 2, 3);
     kc_spec s = attention(1, tokens, heads, dim, (float)(1 / sqrt(8)));
     kernel_case c;
     if (kc_init(&c, &s)) {
         kc_set_input(&c, 0, rows);
-        golden_check(&c, want, 1e-13, 5e-7);
+        golden_check(&c, torch_result(), 1e-13, 5e-7);
         kc_free(&c);
     }
     free(rows);
+}
+
+/* q alone, and [k | v] of `seen` other rows. */
+static kc_spec others(uint32_t n, uint32_t queries, uint32_t seen, uint32_t heads, uint32_t dim, float scale) {
+    kc_spec s = attention(n, queries, heads, dim, scale);
+    s.in[0].c = heads * dim;
+    s.in[1] = (wf_shape){n, seen, 1, 2 * heads * dim, WF_LAYOUT_ROWS};
+    return s;
+}
+
+WF_TEST(other_rows_equal_torch) {
+    float *q = kc_alloc(10 * 16 * sizeof *q), *kv = kc_alloc(13 * 32 * sizeof *kv);
+    place(q, golden_read("attention_full/in/q"), 0, 1);
+    place(kv, golden_read("attention_full/in/k"), 0, 2);
+    place(kv, golden_read("attention_full/in/v"), 1, 2);
+    kc_spec s = others(1, 10, 13, 2, 8, (float)(1 / sqrt(8)));
+    kernel_case c;
+    if (kc_init(&c, &s)) {
+        kc_set_input(&c, 0, q);
+        kc_set_input(&c, 1, kv);
+        golden_check(&c, torch_result(), 1e-13, 5e-7);
+        kc_free(&c);
+    }
+    free(q);
+    free(kv);
+}
+
+/* Fewer keys than queries (PVT's), more, one; more queries than a tile has, heads of odd sizes, segments alone. */
+WF_TEST(other_rows_of_any_number) {
+    static const uint32_t cases[][5] = {{2, 203, 49, 3, 20}, {1, 5, 130, 2, 33}, {2, 97, 1, 1, 8}, {3, 1, 7, 5, 5}, {1, 784, 49, 1, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *v = cases[i];
+        kc_spec s = others(v[0], v[1], v[2], v[3], v[4], 0.25f);
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            continue;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+        }
+        CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 1.5e-6, "case %zu, scalar: %.2e", i, kc_error(&c, KC_SCALAR, KC_F64));
+        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 2e-6, "case %zu, simd: %.2e", i, kc_error(&c, KC_SIMD, KC_F64));
+        for (uint32_t segment = 0; segment < v[0]; segment++) {
+            kc_check_segment(&c, segment);
+        }
+        kc_free(&c);
+    }
+}
+
+/* Its own rows handed in as others: the same bits. */
+WF_TEST(own_rows_as_others_are_self_attention) {
+    kc_spec s = attention(2, 101, 2, 12, 0.3f), o = others(2, 101, 101, 2, 12, 0.3f);
+    kernel_case self, apart;
+    if (!kc_init(&self, &s)) {
+        return;
+    }
+    if (kc_init(&apart, &o)) {
+        for (int form = 0; form < KC_FORMS; form++) {
+            size_t real = kc_real((kc_form)form);
+            for (uint32_t r = 0; r < 202; r++) {
+                const char *row = (const char *)self.call[form].in[0].data + (size_t)r * wf_shape_stride(&s.in[0]) * real;
+                memcpy((char *)apart.call[form].in[0].data + (size_t)r * wf_shape_stride(&o.in[0]) * real, row, 24 * real);
+                memcpy((char *)apart.call[form].in[1].data + (size_t)r * wf_shape_stride(&o.in[1]) * real, row + 24 * real, 48 * real);
+            }
+            kc_run(&self, (kc_form)form);
+            kc_run(&apart, (kc_form)form);
+            CHECK(memcmp(apart.call[form].out.data, self.call[form].out.data, kc_out_bytes(&self, (kc_form)form)) == 0, "form %d", form);
+        }
+        kc_free(&apart);
+    }
+    kc_free(&self);
+}
+
+WF_TEST(other_rows_refuse) {
+    kc_spec s = others(1, 9, 4, 2, 8, 1);
+    s.in[1].c = 33;
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "attention \"a.b\": q has 16 channels in 1 segments and k and v have 33 in 1; 2 heads of size 8 need 16 and 2 x 16");
+    s = others(2, 9, 4, 2, 8, 1);
+    s.in[1].n = 1;
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "attention \"a.b\": q has 16 channels in 2 segments and k and v have 32 in 1; 2 heads of size 8 need 16 and 2 x 16");
+    s = others(1, 8, 4, 2, 8, 1);
+    s.p.window_h = s.p.window_w = 2;
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "attention \"a.b\": windows want q, k and v in one input");
+    s = others(1, 9, 0, 2, 8, 1);
+    kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": input of 1 x 0 x 1 x 32 (n, h, w, channels) has an empty axis");
 }
 
 /* Scores of some ± 3000: exp of them is infinite, but not of their distance from the largest. */
@@ -257,6 +350,10 @@ WF_TEST(windows_refuse) {
 
 int main(void) {
     RUN(attention_equals_torch);
+    RUN(other_rows_equal_torch);
+    RUN(other_rows_of_any_number);
+    RUN(own_rows_as_others_are_self_attention);
+    RUN(other_rows_refuse);
     RUN(large_scores_do_not_overflow);
     RUN(several_query_blocks);
     RUN(a_single_token_gives_its_value);
