@@ -176,6 +176,15 @@ wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table) 
     return wf_graph_add(g, name, &n);
 }
 
+static void take_windows(wf_node *n, const wf_window *w) {
+    n->p.window_h = w->height;
+    n->p.window_w = w->width;
+    n->p.shift_h = w->shift_h;
+    n->p.shift_w = w->shift_w;
+    n->p.roll_first = w->roll_first;
+    n->p.stripe = w->stripe;
+}
+
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *a) {
     wf_node n = node_of(WF_OP_ATTENTION, qkv);
     n.in[1] = a->others;
@@ -184,11 +193,7 @@ wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_atten
     n.p.heads = a->heads;
     n.p.head_dim = a->head_dim;
     n.p.scale = a->scale;
-    n.p.window_h = a->window.height;
-    n.p.window_w = a->window.width;
-    n.p.shift_h = a->window.shift_h;
-    n.p.shift_w = a->window.shift_w;
-    n.p.roll_first = a->window.roll_first;
+    take_windows(&n, &a->window);
     return wf_graph_add(g, name, &n);
 }
 
@@ -204,17 +209,21 @@ static uint32_t take_table(wf_graph *g, const char *name, uint32_t rows, uint32_
     return table;
 }
 
-wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, uint32_t window) {
+wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, const wf_sla *sla) {
     wf_node n = node_of(WF_OP_SLA, qkv);
     const wf_shape *s = wf_graph_shape(g, qkv);
-    n.p.heads = heads;
-    n.p.head_dim = head_dim;
-    n.p.kernel_h = n.p.kernel_w = window;
+    const wf_window *w = &sla->window;
+    uint32_t halves = w->stripe != 0 ? 2 : 1, channels = halves * sla->head_dim;
+    uint32_t cells = w->stripe != 0 ? w->stripe * (s->h + s->w) : w->height != 0 ? w->height * w->width : s->h * s->w;
+    n.p.heads = sla->heads;
+    n.p.head_dim = sla->head_dim;
+    n.p.kernel_h = n.p.kernel_w = sla->kernel;
     n.p.eps = 1e-6f;
+    take_windows(&n, w);
     uint32_t mark = wf_graph_enter(g, "%s", name);
-    n.w[0] = take_table(g, "position", s->h * s->w, heads * head_dim);
-    n.w[1] = take_table(g, "window", window * window, head_dim);
-    n.w[2] = wf_graph_vector(g, "window.bias", head_dim);
+    n.w[0] = take_table(g, "position", cells, sla->heads / halves * sla->head_dim);
+    n.w[1] = take_table(g, "window", sla->kernel * sla->kernel, channels);
+    n.w[2] = wf_graph_vector(g, "window.bias", channels);
     wf_graph_leave(g, mark);
     return wf_graph_add(g, name, &n);
 }

@@ -121,9 +121,9 @@ wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */
 wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
 wf_id wf_node_add_table(wf_graph *g, wf_id x, const char *name, uint32_t table);
-/* Windows of a map, shifted (kernels/window.h); height 0 = every row sees its whole segment. */
+/* Windows of a map, shifted, or stripes (kernels/window.h); height and stripe 0 = every row sees its whole segment. */
 typedef struct wf_window {
-    uint32_t height, width, shift_h, shift_w;
+    uint32_t height, width, shift_h, shift_w, stripe;
     bool roll_first, padding_has_bias; /* the latter: padding stands for qkv of zeros, which is its bias; else for zeros */
 } wf_window;
 typedef struct wf_attention {
@@ -136,8 +136,13 @@ typedef struct wf_attention {
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *attention);
 /* [n, h, w, c] → [n, h/2, w/2, 4c]. */
 wf_id wf_node_patch_merge(wf_graph *g, wf_id x, const char *name);
-/* Simplified linear attention (SLAB): NAME.position.weight [h·w, heads·d], NAME.window.{weight [window², d], bias}. */
-wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, uint32_t heads, uint32_t head_dim, uint32_t window);
+/* Simplified linear attention (SLAB): NAME.position.weight [cells of a window, heads·d], NAME.window.{weight [kernel², d], bias}; with
+   stripes [cells of both halves, heads/2·d], [kernel², 2·d], [2·d]. */
+typedef struct wf_sla {
+    uint32_t heads, head_dim, kernel;
+    wf_window window;
+} wf_sla;
+wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, const wf_sla *sla);
 wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name);
 /* Rows first … first + count − 1 of each segment; count = 0: to its end. */
 wf_id wf_node_segment_mean(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t count);

@@ -84,9 +84,11 @@ typedef struct wf_op_params {
     uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */
     uint32_t heads, head_dim;      /* attention, sla, head_norm */
     float scale;                   /* attention: on the scores */
-    uint32_t window_h, window_w;   /* attention: 0 = every row sees its whole segment */
-    uint32_t shift_h, shift_w;     /* attention: by which the map is rolled before it is cut into windows (window.h) */
+    uint32_t window_h, window_w;   /* attention, sla: 0 = every row sees its whole segment */
+    uint32_t shift_h, shift_w;     /* attention, sla: by which the map is rolled before it is cut into windows (window.h) */
     uint32_t roll_first;           /* attention: 1 = rolled, then padded to whole windows; 0 = padded, then rolled */
+    uint32_t stripe;               /* attention, sla: 0, or the side of stripes, columns for the first half of the heads, rows
+                                      for the second; there are no windows then */
     uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
                                       head_norm: first head; position: rows in front of the grid;
                                       layer_norm by CRMS: count = elements of the row before one was left out, 0 = c + 1 */

@@ -97,7 +97,7 @@ wf_status wf_swin_configure(const wf_gguf *gguf, wf_arena *arena, const void **o
 
 /* The windows of block b of a stage on a map of h × w. */
 static wf_window window_of(const config *c, uint32_t s, uint32_t b, uint32_t h, uint32_t w) {
-    wf_window x = {c->window_h[s], c->window_w[s], 0, 0, c->rule == ROLL_PAD, c->rule != DIVIDE && c->qkv_bias};
+    wf_window x = {c->window_h[s], c->window_w[s], 0, 0, 0, c->rule == ROLL_PAD, c->rule != DIVIDE && c->qkv_bias};
     bool one = c->rule != ROLL_PAD && (h < w ? h : w) <= x.height;
     if (b % 2 == 1 && !one) {
         x.shift_h = c->shift_h[s];

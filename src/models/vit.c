@@ -48,7 +48,7 @@ static void read_mixer(wf_meta *m, wf_mixer *mixer) {
         wf_meta_fail(m, "mixer", "is neither \"attention\" nor \"sla\"");
     }
     if (kind == WF_MIXER_SLA) {
-        mixer->window = wf_meta_u32(m, "attention.window", 1, 31);
+        mixer->kernel = wf_meta_u32(m, "attention.window", 1, 31);
     }
 }
 

@@ -44,10 +44,10 @@ typedef struct wf_mixer {
     uint32_t pool_size; /* pool: odd window */
     uint32_t heads, head_dim; /* attention: heads × head_dim need not equal the width */
     bool qkv_bias;
-    wf_window windows; /* attention: height 0 = over the whole map */
+    wf_window windows; /* attention, sla: height and stripe 0 = over the whole map */
     bool qk_norm;    /* attention: a layer norm over each head of q and of k, shared by the heads */
     float qk_eps;
-    uint32_t window; /* sla: of the values, odd */
+    uint32_t kernel; /* sla: side of the convolution of the values, odd */
 } wf_mixer;
 
 /* One row of the layer table: everything that may differ from block to block. */

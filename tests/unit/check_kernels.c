@@ -175,6 +175,13 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
         s.p.pad_w = s.p.kernel_w / 2;
         s.p.minus_input = a->parts & 1;
         break;
+    case WF_OP_DEPTHWISE:
+        s.p.kernel_h = a->parts & 2 ? 5 : 3;
+        s.p.kernel_w = a->turn % 5 == 0 ? 1 : 3;
+        s.p.act = a->parts & 1 ? WF_ACT_GELU_ERF : WF_ACT_NONE;
+        s.w[0] = (kc_weight){s.p.kernel_h * s.p.kernel_w, c, WF_PACK_TABLE};
+        s.w[1] = a->parts & 4 ? vector(c) : (kc_weight){0};
+        break;
     case WF_OP_RESIDUAL:
         s.in[1] = a->in;
         s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};

@@ -1,8 +1,8 @@
 /* attention: out[i, head] = Σ_j softmax_j(scale · q[i, head] · k[j, head] + b[i, j]) v[j, head] for the
    rows i, j that see each other (Vaswani et al. 2017, bidirectional). in0 rows are [q | k | v], each
    heads · head_dim wide and in head order; head_dim is any. With in1, q is in0 alone and [k | v] are
-   the rows of the same segment of in1, of any number. The row map is either "all rows of my
-   segment" or "the rows of my window" (window.h), with a relative position bias from the table
+   the rows of the same segment of in1, of any number. The row map is "all rows of my segment",
+   "the rows of my window" or "of my stripe" (window.h), with a relative position bias from the table
    w0 [(2·window_h − 1)·(2·window_w − 1), heads], row (yi − yj + window_h − 1)·(2·window_w − 1) +
    xi − xj + window_w − 1, when it is there. A cell that padding made has w1 (the bias of what made
    q, k and v), or zeros, as its row: a linear layer of zeros. Strides and lists will choose other
@@ -14,39 +14,45 @@
 #include "kernels/scalar/real.h"
 
 /* How many rows a query sees. */
-static uint32_t seen_rows(const wf_op_call *call) {
+static uint32_t seen_rows(const wf_op_call *call, const wf_windows *w) {
     const wf_shape *others = &call->in[1].shape;
-    return others->c != 0 ? others->h * others->w : wf_window_axis_of(call, true).window * wf_window_axis_of(call, false).window;
+    return others->c != 0 ? others->h * others->w : w->cells;
 }
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
 
+static wf_status check_table(const wf_op_call *call, const char *node, wf_error *err) {
+    const wf_op_params *p = call->p;
+    const wf_weight *table = &call->w[0];
+    uint64_t rows = (uint64_t)(2 * p->window_h - 1) * (2 * p->window_w - 1);
+    if (table->n != 0 && p->window_h == 0) {
+        return wf_fail(err, WF_E_ARGUMENT, node, -1, "attention \"%s\": a table of relative positions belongs to windows, and there are none",
+                       node);
+    }
+    if (table->n != 0 && (table->n != rows || table->k != p->heads)) {
+        return wf_fail(err, WF_E_SHAPE, node, -1,
+                       "attention \"%s\": a table of %u x %u does not fit windows of %u x %u and %u heads, which need %llu x %u", node,
+                       (unsigned)table->n, (unsigned)table->k, (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->heads,
+                       (unsigned long long)rows, (unsigned)p->heads);
+    }
+    return WF_OK;
+}
+
 /* The window, its shift and its table; and that what one window needs can be addressed. */
 static wf_status check_window(const wf_op_call *call, const char *node, wf_error *err) {
     const wf_op_params *p = call->p;
-    uint32_t most = 1 << 12;
     WF_TRY(wf_expect_vector(&call->w[1], call->in[0].shape.c, "padding", "attention", node, err));
-    if (p->window_h == 0 && p->window_w == 0 && p->shift_h == 0 && p->shift_w == 0 && call->w[0].n == 0) {
-        return WF_OK;
-    }
-    if (p->window_h == 0 || p->window_w == 0 || p->window_h > most || p->window_w > most || p->shift_h >= p->window_h ||
-        p->shift_w >= p->window_w) {
-        return wf_fail(err, WF_E_ARGUMENT, node, -1,
-                       "attention \"%s\": windows of %u x %u shifted by %u x %u; sides are 1 to %u and shifts are smaller", node,
-                       (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->shift_h, (unsigned)p->shift_w, (unsigned)most);
-    }
-    uint64_t cells = (uint64_t)p->window_h * p->window_w, table = (uint64_t)(2 * p->window_h - 1) * (2 * p->window_w - 1);
-    if (call->w[0].n != 0 && (call->w[0].n != table || call->w[0].k != p->heads)) {
-        return wf_fail(err, WF_E_SHAPE, node, -1,
-                       "attention \"%s\": a table of %u x %u does not fit windows of %u x %u and %u heads, which need %llu x %u", node,
-                       (unsigned)call->w[0].n, (unsigned)call->w[0].k, (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->heads,
-                       (unsigned long long)table, (unsigned)p->heads);
-    }
-    wf_shape window = {1, p->window_h, p->window_w, call->in[0].shape.c, WF_LAYOUT_ROWS};
-    if (cells * (cells + WF_LANES) > (1u << 26) / p->heads || wf_expect_size(&window, "attention", node, err) != WF_OK) {
-        return wf_fail(err, WF_E_SHAPE, node, -1, "attention \"%s\": windows of %u x %u are too large for %u heads", node,
-                       (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->heads);
+    WF_TRY(wf_expect_windows(call, p->heads, "heads", "attention", node, err));
+    WF_TRY(check_table(call, node, err));
+    for (uint32_t half = 0; half < wf_window_halves(p) && p->window_h + p->stripe != 0; half++) {
+        wf_windows w = wf_windows_of(call, half);
+        wf_shape window = {1, w.v.window, w.h.window, call->in[0].shape.c, WF_LAYOUT_ROWS};
+        uint64_t cells = w.cells;
+        if (cells * (cells + WF_LANES) > (1u << 26) / p->heads || wf_expect_size(&window, "attention", node, err) != WF_OK) {
+            return wf_fail(err, WF_E_SHAPE, node, -1, "attention \"%s\": windows of %u x %u are too large for %u heads", node,
+                           (unsigned)w.v.window, (unsigned)w.h.window, (unsigned)p->heads);
+        }
     }
     return WF_OK;
 }
@@ -60,8 +66,9 @@ static wf_status check_others(const wf_op_call *call, uint64_t width, const char
                        "need %llu and 2 x %llu", node, (unsigned)q->c, (unsigned)q->n, (unsigned)kv->c, (unsigned)kv->n,
                        (unsigned)call->p->heads, (unsigned)call->p->head_dim, (unsigned long long)width, (unsigned long long)width);
     }
-    return call->p->window_h == 0 ? WF_OK
-                                  : wf_fail(err, WF_E_ARGUMENT, node, -1, "attention \"%s\": windows want q, k and v in one input", node);
+    return call->p->window_h + call->p->stripe == 0
+               ? WF_OK
+               : wf_fail(err, WF_E_ARGUMENT, node, -1, "attention \"%s\": windows want q, k and v in one input", node);
 }
 
 wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
@@ -90,14 +97,18 @@ wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape 
 }
 
 uint64_t wf_attention_cost(const wf_op_call *call) {
-    wf_window_axis v = wf_window_axis_of(call, true), h = wf_window_axis_of(call, false);
-    uint64_t tokens = (uint64_t)v.window * h.window;
-    return 2 * call->in[0].shape.n * ((uint64_t)v.count * h.count) * tokens * seen_rows(call) * ((uint64_t)call->p->heads * call->p->head_dim);
+    uint64_t sum = 0;
+    for (uint32_t half = 0; half < wf_window_halves(call->p); half++) {
+        wf_windows w = wf_windows_of(call, half);
+        sum += 2 * wf_window_units(call, &w) * ((uint64_t)w.cells * seen_rows(call, &w)) * call->p->head_dim;
+    }
+    return sum;
 }
 #endif
 
 static size_t scratch_bytes(const wf_op_call *call) {
-    return (size_t)seen_rows(call) * sizeof(wf_real);
+    wf_windows a = wf_windows_of(call, 0), b = wf_windows_of(call, 1);
+    return seen_rows(call, a.cells > b.cells ? &a : &b) * sizeof(wf_real);
 }
 
 /* The softmax scale; the double build restores 1/√head_dim from its rounding to float. */
@@ -110,64 +121,43 @@ static wf_real score_scale(const wf_op_params *p) {
 #endif
 }
 
-/* One query row: its window, and its own place in it. */
-typedef struct query {
-    wf_window_axis v, h;
-    uint32_t top, left, y, x; /* index of the window; place in it */
-    uint32_t segment, first;  /* its first row */
-} query;
-
-static query query_of(const wf_op_call *call, uint32_t row) {
-    query q = {.v = wf_window_axis_of(call, true), .h = wf_window_axis_of(call, false)};
-    uint32_t cells = q.v.extent * q.h.extent, cell = row % cells;
-    uint32_t y = wf_window_place(&q.v, cell / q.h.extent), x = wf_window_place(&q.h, cell % q.h.extent);
-    q.top = y / q.v.window, q.y = y % q.v.window;
-    q.left = x / q.h.window, q.x = x % q.h.window;
-    q.segment = row / cells;
-    q.first = row - cell;
-    return q;
-}
-
 /* [k | v] at place j of what the query sees; NULL: zeros. */
-static const wf_real *seen_row(const wf_op_call *call, const query *q, uint32_t j) {
-    uint32_t width = call->p->heads * call->p->head_dim, y = j / q->h.window, x = j % q->h.window;
+static const wf_real *seen_row(const wf_op_call *call, const wf_windows *w, const wf_window_query *q, uint32_t j) {
     if (call->in[1].data != NULL) {
-        return wf_row(&call->in[1], q->segment * seen_rows(call) + j);
+        return wf_row(&call->in[1], q->segment * seen_rows(call, w) + j);
     }
-    uint32_t row = wf_window_cell(&q->v, q->top * q->v.window + y), column = wf_window_cell(&q->h, q->left * q->h.window + x);
-    bool padding = row == WF_WINDOW_PADDING || column == WF_WINDOW_PADDING;
-    const wf_real *qkv = padding ? (const wf_real *)call->w[1].data : wf_row(&call->in[0], q->first + row * q->h.extent + column);
+    uint32_t width = call->p->heads * call->p->head_dim, row = wf_window_row(w, q, j / w->h.window, j % w->h.window);
+    const wf_real *qkv = row == WF_WINDOW_PADDING ? (const wf_real *)call->w[1].data : wf_row(&call->in[0], row);
     return qkv != NULL ? qkv + width : NULL;
 }
 
 /* What is added to the score of the query and place j. */
-static wf_real score_bias(const wf_op_call *call, const query *q, uint32_t head, uint32_t j) {
+static wf_real score_bias(const wf_op_call *call, const wf_windows *w, const wf_window_query *q, uint32_t head, uint32_t j) {
     if (call->in[1].data != NULL) {
         return 0;
     }
-    uint32_t y = j / q->h.window, x = j % q->h.window;
-    uint32_t at = (q->y + q->v.window - 1 - y) * (2 * q->h.window - 1) + q->x + q->h.window - 1 - x;
-    bool apart = wf_window_side(&q->v, q->top, q->y) != wf_window_side(&q->v, q->top, y) ||
-                 wf_window_side(&q->h, q->left, q->x) != wf_window_side(&q->h, q->left, x);
+    uint32_t y = j / w->h.window, x = j % w->h.window;
+    uint32_t at = (q->y + w->v.window - 1 - y) * (2 * w->h.window - 1) + q->x + w->h.window - 1 - x;
+    bool apart = wf_window_side(&w->v, q->top, q->y) != wf_window_side(&w->v, q->top, y) ||
+                 wf_window_side(&w->h, q->left, q->x) != wf_window_side(&w->h, q->left, x);
     const wf_real *table = call->w[0].data;
     return (table != NULL ? table[(size_t)at * wf_round_up(call->w[0].k, WF_LANES) + head] : 0) + (apart ? WF_WINDOW_MASK : 0);
 }
 
 /* One query row and one head. */
-static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real *scores /* [tokens] */) {
-    uint32_t dim = call->p->head_dim, width = call->p->heads * dim;
-    query at = query_of(call, row);
-    uint32_t tokens = seen_rows(call);
+static void attend(const wf_op_call *call, const wf_windows *w, uint32_t row, uint32_t head, wf_real *scores /* [tokens] */) {
+    uint32_t dim = call->p->head_dim, width = call->p->heads * dim, tokens = seen_rows(call, w);
+    wf_window_query at = wf_window_find(w, row);
     const wf_real *q = wf_row(&call->in[0], row) + head * dim; /* [dim] */
     wf_real *y = wf_row(&call->out, row) + head * dim;         /* [dim] */
     wf_real scale = score_scale(call->p), largest = 0;
     for (uint32_t j = 0; j < tokens; j++) {
-        const wf_real *k = seen_row(call, &at, j);
+        const wf_real *k = seen_row(call, w, &at, j);
         wf_real dot = 0;
         for (uint32_t i = 0; k != NULL && i < dim; i++) {
             dot += q[i] * k[head * dim + i];
         }
-        scores[j] = dot * scale + score_bias(call, &at, head, j);
+        scores[j] = dot * scale + score_bias(call, w, &at, head, j);
         largest = j == 0 || scores[j] > largest ? scores[j] : largest;
     }
     double sum = 0;
@@ -177,7 +167,7 @@ static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real 
     }
     memset(y, 0, dim * sizeof *y);
     for (uint32_t j = 0; j < tokens; j++) {
-        const wf_real *v = seen_row(call, &at, j);
+        const wf_real *v = seen_row(call, w, &at, j);
         for (uint32_t i = 0; v != NULL && i < dim; i++) {
             y[i] += scores[j] * v[width + head * dim + i];
         }
@@ -189,10 +179,11 @@ static void attend(const wf_op_call *call, uint32_t row, uint32_t head, wf_real 
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase;
+    wf_windows w[2] = {wf_windows_of(call, 0), wf_windows_of(call, 1)};
     uint32_t end = wf_scalar_tile_end(call, tile);
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
         for (uint32_t head = 0; head < call->p->heads; head++) {
-            attend(call, row, head, scratch);
+            attend(call, &w[head >= w[0].heads], row, head, scratch);
         }
         wf_row_zero_lanes(&call->out, row);
     }

@@ -67,6 +67,29 @@ static inline wf_status wf_expect_same_rows(const wf_shape *a, const wf_shape *b
                    (unsigned)a->n, (unsigned)a->h, (unsigned)a->w, (unsigned)a->c);
 }
 
+/* Windows with their shift: sides are 1 … 4096, shifts smaller; or stripes, which divide the map, and `what` in two halves. */
+static inline wf_status wf_expect_windows(const wf_op_call *call, uint32_t halved, const char *what, const char *op, const char *node,
+                                          wf_error *err) {
+    const wf_op_params *p = call->p;
+    const wf_shape *s = &call->in[0].shape;
+    const uint32_t most = 1 << 12;
+    bool none = p->window_h == 0 && p->window_w == 0 && p->shift_h == 0 && p->shift_w == 0;
+    if (p->stripe != 0) {
+        return none && halved % 2 == 0 && s->h % p->stripe == 0 && s->w % p->stripe == 0
+                   ? WF_OK
+                   : wf_fail(err, WF_E_SHAPE, node, -1,
+                             "%s \"%s\": stripes of %u on a map of %u x %u with %u %s; stripes divide the map, and %s come in two halves",
+                             op, node, (unsigned)p->stripe, (unsigned)s->h, (unsigned)s->w, (unsigned)halved, what, what);
+    }
+    if (!none && (p->window_h == 0 || p->window_w == 0 || p->window_h > most || p->window_w > most || p->shift_h >= p->window_h ||
+                  p->shift_w >= p->window_w)) {
+        return wf_fail(err, WF_E_ARGUMENT, node, -1,
+                       "%s \"%s\": windows of %u x %u shifted by %u x %u; sides are 1 to %u and shifts are smaller", op, node,
+                       (unsigned)p->window_h, (unsigned)p->window_w, (unsigned)p->shift_h, (unsigned)p->shift_w, (unsigned)most);
+    }
+    return WF_OK;
+}
+
 /* The epilogue that linear and conv2d share: [w1] bias, [w2] scale, [in1] residual of the output's
    shape. */
 static inline wf_status wf_expect_epilogue(const wf_op_call *call, const wf_shape *out, const char *op,

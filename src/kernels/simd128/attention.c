@@ -6,7 +6,7 @@
        values  [head_dim/8][tokens][8]
    and then takes six query rows at a time: a strip of finished scores [6, tokens] in scratch, the
    softmax over it (maximum subtracted, the exp of vmath.h), strip · values. The row map (window.h)
-   lives in list_rows alone: strides and lists would list other rows there. A position bias is spread
+   lives in list_rows alone: strides and lists would list other rows there, as stripes do. A position bias is spread
    out once for all windows [heads][tokens][tokens/8·8] in a phase before, so that it is added in
    whole vectors; the mask of a shifted map touches the last windows only.
    Limit: the f32 peak of the micro-kernel, plus one exp a score (~1 ns); packing costs a hundredth
@@ -20,32 +20,26 @@
 enum { QUERIES = 96, STRIP = WF_TILE_ROWS, PANEL = 8 };
 
 typedef struct geometry {
-    wf_window_axis v, h;
     uint32_t tokens, padded_tokens; /* keys of a window; rounded up to a panel */
-    uint32_t asking;                /* queries of a window */
     uint32_t dim, padded_dim, heads;
-    uint32_t blocks; /* of query rows in a window */
 } geometry;
 
-static geometry geometry_of(const wf_op_call *call) {
-    geometry g = {.v = wf_window_axis_of(call, true), .h = wf_window_axis_of(call, false), .heads = call->p->heads};
-    g.asking = g.v.window * g.h.window;
-    g.tokens = call->in[1].shape.c != 0 ? call->in[1].shape.h * call->in[1].shape.w : g.asking;
+static geometry geometry_of(const wf_op_call *call, const wf_windows *w) {
+    const wf_shape *others = &call->in[1].shape;
+    geometry g = {.tokens = others->c != 0 ? others->h * others->w : w->cells, .dim = call->p->head_dim, .heads = call->p->heads};
     g.padded_tokens = wf_round_up(g.tokens, PANEL);
-    g.dim = call->p->head_dim;
     g.padded_dim = wf_round_up(g.dim, PANEL);
-    g.blocks = wf_ceil_div(g.asking, QUERIES);
     return g;
 }
 
 /* Phase 0 spreads the bias out, a head a tile. */
 static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
-    geometry g = geometry_of(call);
-    return phase == 0 ? (call->w[0].n != 0 ? g.heads : 0) : call->in[0].shape.n * g.v.count * g.h.count * g.heads * g.blocks;
+    return phase == 0 ? (call->w[0].n != 0 ? call->p->heads : 0) : wf_window_tiles(call, QUERIES);
 }
 
 static size_t workspace_bytes(const wf_op_call *call) {
-    geometry g = geometry_of(call);
+    wf_windows w = wf_windows_of(call, 0);
+    geometry g = geometry_of(call, &w);
     return call->w[0].n != 0 ? sizeof(float) * g.heads * g.tokens * g.padded_tokens : 0;
 }
 
@@ -81,44 +75,53 @@ static strips strips_of(const geometry *g, void *scratch) {
     return s;
 }
 
-static size_t scratch_bytes(const wf_op_call *call) {
-    geometry g = geometry_of(call);
+static size_t half_scratch(const wf_op_call *call, uint32_t half) {
+    wf_windows w = wf_windows_of(call, half);
+    geometry g = geometry_of(call, &w);
     size_t tokens = g.padded_tokens, zeros = call->p->window_h != 0 ? call->in[0].shape.c : 0;
     return listed_tokens(&g) * (2 * sizeof(float *) + sizeof(uint32_t) + sizeof(int32_t)) +
            sizeof(float) * (STRIP * (2 * (size_t)g.padded_dim + tokens) + tokens * g.dim + (size_t)g.tokens * g.padded_dim + zeros);
 }
 
+static size_t scratch_bytes(const wf_op_call *call) {
+    size_t a = half_scratch(call, 0), b = half_scratch(call, wf_window_halves(call->p) - 1);
+    return a > b ? a : b;
+}
+
 /* bias[i][j] of one head, spread out of the table. */
-static void spread(const wf_op_call *call, const geometry *g, uint32_t head) {
-    float *bias = (float *)call->workspace + (size_t)head * g->tokens * g->padded_tokens;
-    uint32_t across = g->h.window, wide = 2 * across - 1;
-    size_t stride = wf_round_up(g->heads, WF_LANES);
-    for (uint32_t i = 0; i < g->tokens; i++, bias += g->padded_tokens) {
-        for (uint32_t j = 0; j < g->padded_tokens; j++) {
-            uint32_t at = (i / across + g->v.window - 1 - j / across) * wide + i % across + across - 1 - j % across;
-            bias[j] = j < g->tokens ? ((const float *)call->w[0].data)[at * stride + head] : 0;
+static void spread(const wf_op_call *call, uint32_t head) {
+    wf_windows w = wf_windows_of(call, 0);
+    geometry g = geometry_of(call, &w);
+    float *bias = (float *)call->workspace + (size_t)head * g.tokens * g.padded_tokens;
+    uint32_t across = w.h.window, wide = 2 * across - 1;
+    size_t stride = wf_round_up(g.heads, WF_LANES);
+    for (uint32_t i = 0; i < g.tokens; i++, bias += g.padded_tokens) {
+        for (uint32_t j = 0; j < g.padded_tokens; j++) {
+            uint32_t at = (i / across + w.v.window - 1 - j / across) * wide + i % across + across - 1 - j % across;
+            bias[j] = j < g.tokens ? ((const float *)call->w[0].data)[at * stride + head] : 0;
         }
     }
 }
 
-/* The tokens of one window. A padded cell has the bias of the layer in front as its row. */
-static void list_rows(const wf_op_call *call, const geometry *g, const strips *s, uint32_t window) {
-    uint32_t top = window / g->h.count % g->v.count, left = window % g->h.count;
-    uint32_t first = window / g->h.count / g->v.count * g->v.extent * g->h.extent, j = 0;
+/* The tokens of the tile's window. A padded cell has the bias of the layer in front as its row. */
+static void list_rows(const wf_op_call *call, const geometry *g, const strips *s, const wf_window_tile *tile) {
+    const wf_windows *w = &tile->w;
+    uint32_t top = tile->window / w->h.count, left = tile->window % w->h.count;
+    uint32_t first = tile->segment * w->v.extent * w->h.extent, j = 0;
     const float *padding = call->w[1].data;
     if (padding == NULL && call->p->window_h != 0) {
         memset(s->zeros, 0, call->in[0].shape.c * sizeof(float));
         padding = s->zeros;
     }
-    for (uint32_t y = 0; y < g->v.window; y++) {
-        uint32_t row = wf_window_cell(&g->v, top * g->v.window + y);
-        for (uint32_t x = 0; x < g->h.window; x++, j++) {
-            uint32_t column = wf_window_cell(&g->h, left * g->h.window + x);
+    for (uint32_t y = 0; y < w->v.window; y++) {
+        uint32_t row = wf_window_cell(&w->v, top * w->v.window + y);
+        for (uint32_t x = 0; x < w->h.window; x++, j++) {
+            uint32_t column = wf_window_cell(&w->h, left * w->h.window + x);
             bool inside = row != WF_WINDOW_PADDING && column != WF_WINDOW_PADDING;
-            s->out[j] = inside ? first + row * g->h.extent + column : WF_WINDOW_PADDING;
+            s->out[j] = inside ? first + row * w->h.extent + column : WF_WINDOW_PADDING;
             s->rows[j] = inside ? wf_row_f32(&call->in[0], s->out[j]) : padding;
             s->seen[j] = s->rows[j] + (size_t)g->heads * g->dim;
-            s->side[j] = (int32_t)(2 * wf_window_side(&g->v, top, y) + wf_window_side(&g->h, left, x));
+            s->side[j] = (int32_t)(2 * wf_window_side(&w->v, top, y) + wf_window_side(&w->h, left, x));
         }
     }
     for (; j < g->padded_tokens; j++) {
@@ -126,14 +129,14 @@ static void list_rows(const wf_op_call *call, const geometry *g, const strips *s
     }
 }
 
-/* Queries begin … end − 1 of a segment, and the rows of in1 that all of them see. */
-static void list_others(const wf_op_call *call, const geometry *g, const strips *s, uint32_t segment, uint32_t begin, uint32_t end) {
-    for (uint32_t i = begin; i < end; i++) {
-        s->out[i - begin] = segment * g->asking + i;
-        s->rows[i - begin] = wf_row_f32(&call->in[0], s->out[i - begin]);
+/* The tile's queries of a segment, and the rows of in1 that all of them see. */
+static void list_others(const wf_op_call *call, const geometry *g, const strips *s, const wf_window_tile *tile) {
+    for (uint32_t i = tile->first; i < tile->end; i++) {
+        s->out[i - tile->first] = tile->segment * tile->w.cells + i;
+        s->rows[i - tile->first] = wf_row_f32(&call->in[0], s->out[i - tile->first]);
     }
     for (uint32_t j = 0; j < g->tokens; j++) {
-        s->seen[j] = wf_row_f32(&call->in[1], segment * g->tokens + j);
+        s->seen[j] = wf_row_f32(&call->in[1], tile->segment * g->tokens + j);
     }
 }
 
@@ -234,23 +237,22 @@ static void attend(const wf_op_call *call, const geometry *g, const strips *s, u
 }
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
-    geometry g = geometry_of(call);
     if (phase == 0) {
-        spread(call, &g, tile);
+        spread(call, tile);
         return;
     }
+    wf_window_tile t = wf_window_tile_of(call, QUERIES, tile);
+    geometry g = geometry_of(call, &t.w);
     strips s = strips_of(&g, scratch);
-    uint32_t block = tile % g.blocks, head = tile / g.blocks % g.heads;
-    uint32_t begin = block * QUERIES, end = wf_min_u32(begin + QUERIES, g.asking), listed = 0;
-    if (call->in[1].data != NULL) {
-        list_others(call, &g, &s, tile / g.blocks / g.heads, begin, end);
-        listed = begin;
+    bool others = call->in[1].data != NULL;
+    if (others) {
+        list_others(call, &g, &s, &t);
     } else {
-        list_rows(call, &g, &s, tile / g.blocks / g.heads);
+        list_rows(call, &g, &s, &t);
     }
-    pack_head(&g, &s, head);
-    for (uint32_t i = begin; i < end; i += STRIP) {
-        attend(call, &g, &s, head, i - listed, wf_min_u32(STRIP, end - i));
+    pack_head(&g, &s, t.head);
+    for (uint32_t i = t.first; i < t.end; i += STRIP) {
+        attend(call, &g, &s, t.head, others ? i - t.first : i, wf_min_u32(STRIP, t.end - i));
     }
 }
 

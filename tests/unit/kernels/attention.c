@@ -1,5 +1,6 @@
-/* attention: torch's vector, scores that would overflow exp, a single token, keys and values of other rows, windows, and its
+/* attention: torch's vector, scores that would overflow exp, a single token, keys and values of other rows, windows and stripes, and its
    refusals. */
+#include "cut_map.h"
 #include "golden.h"
 
 static kc_spec attention(uint32_t n, uint32_t tokens, uint32_t heads, uint32_t dim, float scale) {
@@ -330,6 +331,40 @@ WF_TEST(one_window_is_the_segment) {
     kc_free(&whole);
 }
 
+/* Stripes of 1, of more tokens than a tile has query rows, as large as the map, of a map that is no square. */
+WF_TEST(stripes_are_segments) {
+    static const uint32_t cases[][5] = {{8, 8, 4, 12, 2}, {6, 12, 2, 15, 3}, {7, 7, 6, 5, 1}, {4, 4, 2, 33, 4}, {30, 20, 2, 8, 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *v = cases[i], stripe = v[4];
+        kc_spec s = attention(2, v[0], v[2], v[3], 0.3f);
+        s.in[0].w = v[1];
+        s.p.stripe = stripe;
+        kernel_case whole, part;
+        if (!kc_init(&whole, &s)) {
+            continue;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&whole, (kc_form)form);
+        }
+        kc_check_segment(&whole, 1);
+        for (uint32_t half = 0; half < 2; half++) {
+            cut_map cut = {half == 0 ? v[0] : stripe, half == 0 ? stripe : v[1], 0, 0, half * v[2] / 2, v[2] / 2};
+            kc_spec t = attention(1, 1, v[2] / 2, v[3], 0.3f);
+            t.in[0] = cut_shape(&s, &cut);
+            if (!kc_init(&part, &t)) {
+                continue;
+            }
+            cut_input(&whole, &part, &cut);
+            for (int form = 0; form < KC_FORMS; form++) {
+                kc_run(&part, (kc_form)form);
+            }
+            cut_check(&whole, &part, &cut);
+            kc_free(&part);
+        }
+        kc_free(&whole);
+    }
+}
+
 WF_TEST(windows_refuse) {
     kc_spec s = attention(1, 8, 2, 8, 1);
     s.in[0].w = 8;
@@ -346,6 +381,14 @@ WF_TEST(windows_refuse) {
     s.w[1] = (kc_weight){0};
     s.p.window_h = s.p.window_w = 4096;
     kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": windows of 4096 x 4096 are too large for 2 heads");
+    s.p.window_h = s.p.window_w = s.p.shift_w = 0;
+    s.p.stripe = 3;
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "attention \"a.b\": stripes of 3 on a map of 8 x 8 with 2 heads; stripes divide the map, and heads come in two halves");
+    s.p.stripe = 2;
+    s.w[0] = (kc_weight){9, 2, WF_PACK_TABLE};
+    kc_expect_refusal(&s, WF_E_ARGUMENT,
+                      "attention \"a.b\": a table of relative positions belongs to windows, and there are none");
 }
 
 int main(void) {
@@ -360,6 +403,7 @@ int main(void) {
     RUN(attention_refuses);
     RUN(windows_equal_their_definition);
     RUN(one_window_is_the_segment);
+    RUN(stripes_are_segments);
     RUN(windows_refuse);
     return wf_test_done();
 }

@@ -1,5 +1,6 @@
-/* sla: by hand, against the quadratic form, more tokens than a block, queries without a positive lane, and its refusals. */
-#include "kernel_case.h"
+/* sla: by hand, against the quadratic form, more tokens than a block, queries without a positive lane, windows and stripes as segments
+   of their own, and its refusals. */
+#include "cut_map.h"
 
 static kc_spec sla(uint32_t n, uint32_t h, uint32_t w, uint32_t heads, uint32_t dim, uint32_t window) {
     kc_spec s = {.op = WF_OP_SLA,
@@ -91,25 +92,103 @@ WF_TEST(awkward_maps) {
     }
 }
 
+/* `rows` × `columns` of a weight of the whole case from (row, column) on → weight i of the part. */
+static void copy_block(const kernel_case *whole, kernel_case *part, int i, uint32_t row, uint32_t column) {
+    const kc_weight *from = &whole->spec.w[i], *to = &part->spec.w[i];
+    float *values = kc_alloc((size_t)to->n * to->k * sizeof *values);
+    for (uint32_t r = 0; r < to->n; r++) {
+        for (uint32_t c = 0; c < to->k; c++) {
+            size_t at = (size_t)(row + r) * wf_round_up(from->k, WF_LANES) + column + c;
+            values[r * to->k + c] = (float)kc_get(whole->call[KC_SCALAR].w[i].data, KC_SCALAR, at);
+        }
+    }
+    kc_set_weight(part, i, values);
+    free(values);
+}
+
+static void check_cut(kernel_case *whole, const cut_map *cut, uint32_t half) {
+    const kc_spec *w = &whole->spec;
+    wf_shape in = cut_shape(w, cut);
+    kc_spec s = sla(in.n, in.h, in.w, cut->heads, w->p.head_dim, w->p.kernel_h);
+    kernel_case part;
+    if (!kc_init(&part, &s)) {
+        return;
+    }
+    cut_input(whole, &part, cut);
+    copy_block(whole, &part, 0, half == 0 ? 0 : w->w[0].n - in.h * in.w, 0);
+    copy_block(whole, &part, 1, 0, half * w->p.head_dim);
+    copy_block(whole, &part, 2, 0, half * w->p.head_dim);
+    for (int form = 0; form < KC_FORMS; form++) {
+        kc_run(&part, (kc_form)form);
+    }
+    cut_check(whole, &part, cut);
+    kc_free(&part);
+}
+
+/* h, w, heads, dim, kernel, window_h, window_w, shift_h, shift_w; or the stripe's side instead of a window. */
+WF_TEST(windows_and_stripes_are_segments) {
+    static const uint32_t cases[][10] = {
+        {14, 14, 2, 12, 5, 7, 7, 3, 3, 0}, {6, 20, 3, 5, 3, 3, 4, 0, 1, 0}, {8, 8, 1, 33, 3, 8, 8, 0, 0, 0}, {24, 12, 2, 10, 5, 12, 12, 6, 6, 0},
+        {8, 8, 4, 12, 5, 0, 0, 0, 0, 2},   {6, 12, 2, 15, 3, 0, 0, 0, 0, 3}, {4, 4, 6, 7, 5, 0, 0, 0, 0, 1},  {5, 5, 2, 20, 5, 0, 0, 0, 0, 5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *v = cases[i], stripe = v[9], halves = stripe != 0 ? 2 : 1;
+        kc_spec s = sla(2, v[0], v[1], v[2], v[3], v[4]);
+        s.p.window_h = v[5], s.p.window_w = v[6], s.p.shift_h = v[7], s.p.shift_w = v[8], s.p.stripe = stripe;
+        s.w[0].n = stripe != 0 ? stripe * (v[0] + v[1]) : v[5] * v[6];
+        s.w[0].k /= halves, s.w[1].k *= halves, s.w[2].k *= halves;
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            continue;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+        }
+        CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 3e-6, "case %zu, scalar: %.2e", i, kc_error(&c, KC_SCALAR, KC_F64));
+        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 3e-6, "case %zu, simd: %.2e", i, kc_error(&c, KC_SIMD, KC_F64));
+        kc_check_segment(&c, 1);
+        if (stripe == 0) {
+            check_cut(&c, &(cut_map){v[5], v[6], v[7], v[8], 0, v[2]}, 0);
+        } else {
+            check_cut(&c, &(cut_map){v[0], stripe, 0, 0, 0, v[2] / 2}, 0);
+            check_cut(&c, &(cut_map){stripe, v[1], 0, 0, v[2] / 2, v[2] / 2}, 1);
+        }
+        kc_free(&c);
+    }
+}
+
 WF_TEST(sla_refuses) {
     kc_spec s = sla(1, 2, 2, 2, 8, 5);
     s.in[0].c = 50;
     kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": input has 50 channels but q, k and v of 2 heads of size 8 need 3 x 16");
     s = sla(1, 2, 2, 2, 8, 4);
     kc_expect_refusal(&s, WF_E_ARGUMENT,
-                      "sla \"a.b\": 2 heads of size 8 with a window of 4 x 4; it takes one head at least and an odd window");
+                      "sla \"a.b\": 2 heads of size 8 with a kernel of 4 x 4; it takes one head at least and an odd kernel");
     s = sla(1, 2, 2, 2, 8, 5);
     s.w[0].n = 9;
     kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the table of positions is 9 x 16 but 4 x 16 is expected");
     s = sla(1, 2, 2, 2, 8, 5);
     s.w[1].n = 9;
-    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the window is 9 x 8 but 25 x 8 is expected");
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the kernel is 9 x 8 but 25 x 8 is expected");
+    s = sla(1, 6, 6, 2, 8, 5);
+    s.p.window_h = s.p.window_w = 4;
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": windows of 4 x 4 do not divide a map of 6 x 6");
+    s.p.window_h = s.p.window_w = 3, s.p.shift_h = 3;
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "sla \"a.b\": windows of 3 x 3 shifted by 3 x 0; sides are 1 to 4096 and shifts are smaller");
+    s = sla(1, 6, 4, 3, 8, 5);
+    s.p.stripe = 2;
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "sla \"a.b\": stripes of 2 on a map of 6 x 4 with 3 heads; stripes divide the map, and heads come in two halves");
+    s = sla(1, 6, 4, 2, 8, 5);
+    s.p.stripe = 2;
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the table of positions is 24 x 16 but 20 x 8 is expected");
 }
 
 int main(void) {
     RUN(sla_by_hand);
     RUN(equals_the_quadratic_form);
     RUN(awkward_maps);
+    RUN(windows_and_stripes_are_segments);
     RUN(sla_refuses);
     return wf_test_done();
 }
