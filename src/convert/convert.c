@@ -140,6 +140,10 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     }
     report_notes(m, o);
     bool pictures = o->type == WF_I8 && o->picture_count > 0;
+    if (pictures && m->channels != 3) {
+        return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "--calibrate looks at colour pictures, but the input of this model has %u "
+                       "channels: convert without it", m->channels);
+    }
     if (pictures) {
         WF_TRY(wf_calibrate(m, o, err));
     } else if (o->type != WF_F32) {

@@ -158,6 +158,9 @@ static wf_status add_list(wf_gguf_writer *w, const char *key, const wf_map_list 
 
 static wf_status add_image(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
     static const char *const names[] = {"nearest", "bilinear", "bicubic"};
+    if (m->channels != 3) {
+        return WF_OK; /* such a model reads tensors only */
+    }
     WF_TRY(wf_gguf_add_array(w, "wf.image.mean", WF_GGUF_F32, m->image.mean, 3, err));
     WF_TRY(wf_gguf_add_array(w, "wf.image.std", WF_GGUF_F32, m->image.std, 3, err));
     WF_TRY(wf_gguf_add_f32(w, "wf.image.crop_pct", m->image.crop_pct, err));

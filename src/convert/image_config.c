@@ -120,6 +120,11 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed) {
         p->width = assumed->width;
         wf_map_assume(m, "picture size %u × %u", p->height, p->width);
     }
+    if (m->channels != 3) { /* no picture becomes its input: nothing to assume about one */
+        wf_map_note(m, "the input has %u channels, not a picture's three: the model runs on tensors", m->channels);
+        p->crop_pct = 1;
+        return;
+    }
     if (!has_crop) {
         p->crop_pct = assumed->crop_pct;
         p->squash = assumed->squash;

@@ -252,6 +252,39 @@ bool wf_map_is_class(const char *name, const char *wanted) {
     return strcmp(name, wanted) == 0 || (dot != NULL && strcmp(dot + 1, wanted) == 0);
 }
 
+static bool names_class(const char *name, const char *const *wanted) {
+    while (*wanted != NULL && !wf_map_is_class(name, *wanted)) {
+        wanted++;
+    }
+    return *wanted != NULL;
+}
+
+/* "A, B and C" */
+static const char *list_of(wf_mapping *m, const char *const *names) {
+    const char *text = names[0];
+    for (size_t i = 1; names[i] != NULL; i++) {
+        text = wf_map_format(m, "%s%s%s", text, names[i + 1] != NULL ? ", " : " and ", names[i]);
+    }
+    return text;
+}
+
+void wf_map_check_class(wf_mapping *m, const char *const *classes, const char *const *model_types) {
+    bool hf = m->config.kind == WF_CONFIG_HF;
+    const char *const *known = hf ? model_types : classes, *name = hf ? wf_map_arg_text(m, "model_type") : m->config.class_name;
+    if (name != NULL && !names_class(name, known)) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "%s is for a model of %s \"%.80s\", but with these tensor names this version "
+                    "knows %s: give the config of this checkpoint, or none", m->config.file, hf ? "type" : "class", name, list_of(m, known));
+    }
+}
+
+void wf_map_need_class(wf_mapping *m, const char *key, const char *const *names) {
+    const char *name = wf_map_arg_text(m, key);
+    if (name != NULL && !names_class(name, names)) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "%s \"%.80s\" of %s is not supported (%s %s)", key, name, m->config.file,
+                    list_of(m, names), names[1] != NULL ? "are" : "is");
+    }
+}
+
 bool wf_map_is_partial(const char *name) { return strncmp(name, "partial(", 8) == 0 || strncmp(name, "functools.partial(", 18) == 0; }
 
 const char *wf_map_arg_text(const wf_mapping *m, const char *key) {

@@ -151,6 +151,10 @@ const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *be
 /* args.KEY as a class name; NULL when it is absent or partial(…). */
 const char *wf_map_arg_text(const wf_mapping *m, const char *key);
 bool wf_map_is_class(const char *name, const char *wanted); /* with or without its module */
+/* Fails when the config names a class (or, in Hugging Face's form, a model_type) that is none of these; NULL ends both lists. */
+void wf_map_check_class(wf_mapping *m, const char *const *classes, const char *const *model_types);
+/* Fails when args.KEY is there and is none of these class names; NULL ends the list. */
+void wf_map_need_class(wf_mapping *m, const char *key, const char *const *names);
 bool wf_map_is_partial(const char *name); /* what a printed signature leaves of a function: the contract is to pass over it */
 
 /* config.c: parses the texts of the options. */

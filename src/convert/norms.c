@@ -30,14 +30,14 @@ static wf_status check_norm(const wf_rewriter *p, const wf_stream_norm *norm, wf
 /* All are replaced or none; by stream where the architecture's metadata can say so. */
 wf_status wf_norms_check(wf_rewriter *p, wf_error *err) {
     uint32_t layer_norms = 0, refused = 0;
-    wf_error first, why;
-    wf_error_clear(&first);
+    wf_error shown, why;
+    wf_error_clear(&shown);
     for (uint32_t i = 0; i < p->streams.norm_count; i++) {
         const wf_stream_norm *norm = &p->streams.norms[i];
         wf_error_clear(&why);
         layer_norms += p->streams.graph->nodes[norm->node].op == WF_OP_LAYER_NORM;
         if (check_norm(p, norm, &why) != WF_OK && !p->keeps[norm->stream]) {
-            first = refused++ == 0 ? why : first;
+            shown = refused++ == 0 || p->m->norms_by_stage ? why : shown; /* of a pyramid, the last stage's reason decides */
             p->keeps[norm->stream] = true;
             wf_map_note(p->m, "a stream keeps its norms: %s", why.text);
         }
@@ -48,7 +48,7 @@ wf_status wf_norms_check(wf_rewriter *p, wf_error *err) {
         }
     }
     if (refused != 0 && (!p->m->norms_by_stage || p->m->change.replaced.count == 0)) {
-        *err = first;
+        *err = shown;
         return err->code;
     }
     if (layer_norms == 0) {

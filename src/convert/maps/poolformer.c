@@ -173,10 +173,8 @@ static void read_token_mixers(wf_mapping *m, details *d, const wf_json *list) {
 }
 
 static void need_plain(wf_mapping *m, const char *key, const char *wanted) {
-    const char *v = wf_map_arg_text(m, key);
-    if (v != NULL && !wf_map_is_class(v, wanted)) {
-        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "%s = \"%s\" in %s is not supported (only %s)", key, v, m->config.file, wanted);
-    }
+    const char *const list[] = {wanted, NULL};
+    wf_map_need_class(m, key, list);
 }
 
 static void configure_sail(wf_mapping *m, details *d) {
@@ -451,6 +449,9 @@ static void map_head(wf_mapping *m, const details *d) {
         wf_map_affine(m, fc, "head", WF_MAP_LINEAR, false);
         wf_map_tap(m, fc, "head", "nc");
     }
+    if (t == NULL && has(m, fc, ".fc1.weight")) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, fc, "the classifier of this checkpoint is an MLP (%s.fc1, %s.fc2), which this version does not have", fc, fc);
+    }
     if (d->lib == HF) {
         wf_map_tap(m, wf_map_format(m, "%sencoder", d->root), wf_map_format(m, "stage.%u", d->stages - 1), "nchw");
         wf_map_tap(m, "poolformer", wf_map_format(m, "stage.%u", d->stages - 1), "nchw");
@@ -468,11 +469,8 @@ static void check_left_over(wf_mapping *m, const details *d) {
     for (uint64_t i = 0; i < m->source->tensor_count && m->status == WF_OK; i++) {
         const char *name = m->source->tensors[i].name;
         const char *tail = strrchr(name, '.');
-        if (m->used[i] || strncmp(name, inside, strlen(inside)) != 0 || (tail != NULL && strcmp(tail, ".num_batches_tracked") == 0)) {
-            continue;
-        }
-        bool scale = strstr(name, "layer_scale") != NULL && !d->layer_scale;
-        if (!scale) {
+        bool scale = strstr(name, "layer_scale") != NULL && !d->layer_scale, counter = tail != NULL && strcmp(tail, ".num_batches_tracked") == 0;
+        if (!m->used[i] && strncmp(name, inside, strlen(inside)) == 0 && !scale && !counter) {
             wf_map_fail(m, WF_E_UNSUPPORTED, name, "tensor \"%s\" belongs to a part that this version does not have (it knows pooling, "
                         "identity, attention and spatial-FC mixers with an MLP)", name);
         }
@@ -509,6 +507,8 @@ wf_status wf_map_poolformer(wf_mapping *m, bool *known) {
     m->details = d;
     m->metadata = write_metadata;
     m->family = families[d->lib];
+    static const char *const classes[] = {"PoolFormer", "MetaFormer", NULL}, *const types[] = {"poolformer", NULL};
+    wf_map_check_class(m, classes, types);
     count_blocks(m, d);
     if (m->status == WF_OK) {
         configure(m, d);

@@ -95,11 +95,13 @@ static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_
     return t;
 }
 
-/* Item i of a list in the config, or the number itself; 0: not told. */
-static uint32_t told(wf_mapping *m, const char *key, uint32_t i) {
-    const wf_json *v = wf_map_key(m, key);
+/* Item i of a list, or the value itself; a number of the config, 0: not told. */
+static const wf_json *item(const wf_json *v, uint32_t i) {
+    return v != NULL && v->kind == WF_JSON_ARRAY ? (i < v->count ? wf_json_at(v, i) : NULL) : v;
+}
+
+static uint32_t number_of(wf_mapping *m, const char *key, const wf_json *v) {
     unsigned long long u;
-    v = v != NULL && v->kind == WF_JSON_ARRAY ? (i < v->count ? wf_json_at(v, i) : NULL) : v;
     if (v == NULL || v->kind == WF_JSON_NULL) {
         return 0;
     }
@@ -109,6 +111,15 @@ static uint32_t told(wf_mapping *m, const char *key, uint32_t i) {
         return 0;
     }
     return (uint32_t)u;
+}
+
+static uint32_t told(wf_mapping *m, const char *key, uint32_t i) { return number_of(m, key, item(wf_map_key(m, key), i)); }
+
+/* window_size: one number or [height, width] for all stages, or a list with either for each; two numbers are a height and a width. */
+static uint32_t told_window(wf_mapping *m, uint32_t stage, uint32_t axis) {
+    const wf_json *v = wf_map_key(m, "window_size"), *first = item(v, 0);
+    bool by_stage = v != NULL && v->kind == WF_JSON_ARRAY && (v->count != 2 || (first != NULL && first->kind == WF_JSON_ARRAY));
+    return number_of(m, "window_size", item(by_stage ? item(v, stage) : v, axis));
 }
 
 static void expect_told(wf_mapping *m, const char *key, uint32_t i, uint32_t found) {
@@ -195,7 +206,7 @@ static void read_windows(wf_mapping *m, details *d) {
     for (uint32_t s = 0; s < d->stages; s++) {
         uint32_t smaller = grid[0] < grid[1] ? grid[0] : grid[1];
         for (uint32_t i = 0; i < 2; i++) {
-            uint32_t nominal = told(m, "window_size", i), extent = d->lib == OLD ? smaller : grid[i];
+            uint32_t nominal = told_window(m, s, i), extent = d->lib == OLD ? smaller : grid[i];
             nominal = nominal != 0 ? nominal : square;
             bool shrinks = d->lib != HF && !always && extent <= nominal;
             d->window[i][s] = shrinks ? extent : nominal;
@@ -225,7 +236,12 @@ static void configure(wf_mapping *m, details *d) {
     m->channels = (uint32_t)patch->dims[1];
     d->has_patch_norm = has(m, d->patch_norm, ".weight") || wf_map_is_repbn(m, d->patch_norm);
     read_stages(m, d);
-    const char *first = block_name(m, d, 0, 0), *act = wf_map_arg_text(m, "hidden_act");
+    const char *first = block_name(m, d, 0, 0);
+    static const char *const gelu[] = {"gelu", NULL}, *const layer_norm[] = {"LayerNorm", "layernorm", NULL};
+    wf_map_need_class(m, "hidden_act", gelu);
+    if (strcmp(d->norm, "layer_norm") == 0) {
+        wf_map_need_class(m, "norm_layer", layer_norm);
+    }
     d->qkv_bias = has(m, first, d->lib == HF ? ".attention.self.query.bias" : ".attn.qkv.bias");
     expect_told(m, "embed_dim", 0, (uint32_t)patch->dims[0]);
     expect_told(m, "patch_size", 0, d->patch);
@@ -236,9 +252,6 @@ static void configure(wf_mapping *m, details *d) {
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
             wf_map_key(m, known[i]);
         }
-    }
-    if (act != NULL && strcmp(act, "gelu") != 0) {
-        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by Swin here (only the erf GELU is)", act);
     }
     const wf_json *eps = wf_map_key(m, "layer_norm_eps");
     d->eps = 1e-5f;
@@ -412,6 +425,8 @@ wf_status wf_map_swin(wf_mapping *m, bool *known) {
     m->architecture = "swin";
     m->family = d->lib == HF ? "transformers" : strcmp(d->norm, "layer_norm") == 0 ? "timm" : "xinghaochen/SLAB";
     m->norms_by_stage = true;
+    static const char *const classes[] = {"SwinTransformer", NULL}, *const types[] = {"swin", "donut-swin", NULL};
+    wf_map_check_class(m, classes, types);
     configure(m, d);
     if (m->status != WF_OK) {
         return m->status;

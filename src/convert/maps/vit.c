@@ -23,6 +23,7 @@ typedef struct details {
     const char *root; /* HF: "vit.", "deit." or "" */
     uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
     bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
+    bool rms; /* RMS norms as timm's norm_layer "rmsnorm" makes them */
     bool repbn; /* SLAB's norm */
     uint32_t window; /* of SLAB's linear attention; 0: softmax attention */
     const char *position; /* "all", "grid", "none" */
@@ -126,8 +127,8 @@ static void read_position(wf_mapping *m, details *d) {
     bool told = pair_arg(m, d->hf ? "image_size" : "img_size", size);
     d->position = "none";
     if (told && (size[0] % d->patch != 0 || size[1] % d->patch != 0)) {
-        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches", m->config.file,
-                    size[0], size[1], d->patch, d->patch);
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches: correct "
+                    "%s", m->config.file, size[0], size[1], d->patch, d->patch, d->hf ? "image_size" : "img_size");
         return;
     }
     d->grid_h = told ? size[0] / d->patch : 224 / d->patch;
@@ -136,8 +137,9 @@ static void read_position(wf_mapping *m, details *d) {
         return;
     }
     const wf_source_tensor *t = need(m, name, 3);
-    uint64_t rows = t != NULL ? t->dims[1] : 0;
-    bool patches_only = wf_map_arg_bool(m, "no_embed_class", rows < d->prefix || square_root(rows - d->prefix) == 0);
+    uint64_t rows = t != NULL ? t->dims[1] : 0, wanted = (uint64_t)d->grid_h * d->grid_w + d->prefix;
+    bool all = rows >= d->prefix && (told ? rows == wanted : square_root(rows - d->prefix) != 0);
+    bool patches_only = wf_map_arg_bool(m, "no_embed_class", !all);
     uint64_t cells = patches_only ? rows : rows - d->prefix;
     d->position = patches_only ? "grid" : "all";
     if (!told) {
@@ -157,18 +159,30 @@ static void expect_arg(wf_mapping *m, const char *key, uint32_t found) {
     }
 }
 
-static const char *text_arg(const wf_mapping *m, const char *key) {
-    const wf_json *v = wf_map_key(m, key);
-    return v != NULL && v->kind == WF_JSON_STRING && strncmp(v->string, "partial(", 8) != 0 &&
-                   strncmp(v->string, "functools.partial(", 18) != 0
-               ? v->string
-               : NULL;
+/* Settings that change the answer without changing a tensor's name. */
+static void check_plain(wf_mapping *m) {
+    static const struct {
+        const char *key, *classes[3];
+    } parts[] = {{"block_fn", {"Block"}}, {"mlp_layer", {"Mlp"}}, {"attn_layer", {"Attention", "attn"}}, {"embed_layer", {"PatchEmbed"}}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        wf_map_need_class(m, parts[i].key, parts[i].classes);
+    }
+    if (wf_map_arg_bool(m, "pool_include_prefix", false)) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "pool_include_prefix of %s is true: a mean over the class token too is not supported",
+                    m->config.file);
+    }
+    if (has(m, "norm_pre", ".weight")) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, "norm_pre.weight", "the checkpoint has a norm in front of its blocks (norm_pre, as CLIP's image "
+                    "encoders do), which this version's ViT does not have");
+    }
 }
 
 static void read_heads(wf_mapping *m, details *d) {
     const wf_source_tensor *q = d->qk_norm ? wf_map_find(m, "blocks.0.attn.q_norm.weight") : NULL;
     uint32_t assumed = q != NULL && q->elements != 0 ? d->width / (uint32_t)q->elements : d->width % 64 == 0 ? d->width / 64 : 0;
-    d->heads = wf_map_arg(m, d->hf ? "num_attention_heads" : "num_heads", 0);
+    const char *key = d->hf ? "num_attention_heads" : "num_heads";
+    d->heads = wf_map_arg(m, key, 0);
+    bool told = d->heads != 0;
     if (d->heads == 0) {
         d->heads = assumed;
         if (assumed == 0) {
@@ -179,13 +193,15 @@ static void read_heads(wf_mapping *m, details *d) {
         }
     }
     if (d->heads != 0 && d->width % d->heads != 0) {
-        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%u heads do not divide the width %u", d->heads, d->width);
+        wf_map_fail(m, WF_E_SHAPE, told ? m->config.file : q->name, told ? "%s gives the attention %u heads, which do not divide the width %u of "
+                    "the checkpoint: correct %s, or give the config of this checkpoint" : "tensor \"%s\" tells %u heads, which do not divide the width %u: "
+                    "name %s in --config", told ? m->config.file : q->name, d->heads, d->width, key);
     }
 }
 
 /* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
 static void read_pool(wf_mapping *m, details *d) {
-    const char *pool = text_arg(m, "global_pool");
+    const char *pool = wf_map_arg_text(m, "global_pool");
     bool norm = has(m, "norm", ".weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, "cls_token", "");
     d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
     d->mean = !d->hf && (d->fc_norm || !class_token);
@@ -223,17 +239,30 @@ static void read_window(wf_mapping *m, details *d, const char *block) {
 
 static void read_eps(wf_mapping *m, details *d) {
     const wf_json *eps = wf_map_key(m, "layer_norm_eps");
-    const char *layer = text_arg(m, "norm_layer");
+    const char *layer = wf_map_arg_text(m, "norm_layer");
     bool told = layer != NULL && (wf_map_is_class(layer, "RepBN") || wf_map_is_class(layer, "LinearNorm"));
     if (layer != NULL && told != d->repbn) {
         wf_map_fail(m, WF_E_SHAPE, m->config.file, "norm_layer of %s is %s, but the checkpoint %s RepBN: another model's config?",
                     m->config.file, layer, d->repbn ? "has" : "has no");
     }
+    static const char *const known[] = {"LayerNorm", "layernorm", "RmsNorm", "RMSNorm", "rmsnorm", NULL};
+    if (!d->repbn && !d->hf) {
+        wf_map_need_class(m, "norm_layer", known);
+        d->rms = layer != NULL && !wf_map_is_class(layer, known[0]) && !wf_map_is_class(layer, known[1]);
+        if (layer == NULL && !has(m, "blocks.0.norm1", ".bias")) {
+            wf_map_fail(m, WF_E_MISSING, "blocks.0.norm1.bias", "norms without biases may be layer norms or RMS norms: say which in --config "
+                        "(norm_layer \"LayerNorm\" or \"RmsNorm\")");
+        }
+        if (d->rms && d->qk_norm) {
+            wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "RMS norms of q and k are not supported (norm_layer and qk_norm of %s)",
+                        m->config.file);
+        }
+    }
     d->eps = d->repbn ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
     if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
         d->eps = (float)eps->number;
     } else if (!d->repbn) {
-        wf_map_assume(m, "layer norm epsilon %g", (double)d->eps);
+        wf_map_assume(m, "%s norm epsilon %g", d->rms ? "RMS" : "layer", (double)d->eps);
     }
 }
 
@@ -273,7 +302,7 @@ static void configure(wf_mapping *m, details *d) {
     if (d->hf) {
         expect_arg(m, "intermediate_size", d->hidden);
     }
-    const char *act = text_arg(m, d->hf ? "hidden_act" : "act_layer");
+    const char *act = wf_map_arg_text(m, d->hf ? "hidden_act" : "act_layer");
     if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
     }
@@ -406,11 +435,16 @@ static void map_head(wf_mapping *m, const details *d) {
 
 /* Anything of a block or in front of one that no part took would change the result: refuse it by name. */
 static void check_left_over(wf_mapping *m, const details *d) {
-    const char *inside = d->hf ? wf_map_format(m, "%sencoder.", d->root) : "blocks.";
+    const char *inside[] = {d->hf ? wf_map_format(m, "%sencoder.", d->root) : "blocks.",
+                            d->hf ? wf_map_format(m, "%sembeddings.", d->root) : "patch_embed.", d->hf ? "embeddings." : "attn_pool."};
     for (uint64_t i = 0; i < m->source->tensor_count && m->status == WF_OK; i++) {
         const char *name = m->source->tensors[i].name;
-        if (!m->used[i] && wf_map_left_over(m, name) == NULL && (strncmp(name, inside, strlen(inside)) == 0 || strncmp(name, "norm_pre.", 9) == 0 ||
-                            strncmp(name, "attn_pool.", 10) == 0)) {
+        bool part = false;
+        for (size_t k = 0; k < sizeof inside / sizeof inside[0]; k++) {
+            part = part || strncmp(name, inside[k], strlen(inside[k])) == 0;
+        }
+        const char *last = strrchr(name, '.'); /* mask_token: of training by masked pictures */
+        if (part && !m->used[i] && wf_map_left_over(m, name) == NULL && (last == NULL || strcmp(last, ".mask_token") != 0)) {
             wf_map_fail(m, WF_E_UNSUPPORTED, name, "tensor \"%s\" belongs to a part that this version's ViT does not have", name);
         }
     }
@@ -418,7 +452,7 @@ static void check_left_over(wf_mapping *m, const details *d) {
 
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
     const details *d = m->details;
-    const char *norm = d->repbn ? "repbn" : "layer_norm";
+    const char *norm = d->repbn ? "repbn" : d->rms ? "rms_norm" : "layer_norm";
     const struct {
         const char *key;
         uint32_t value;
@@ -480,6 +514,10 @@ wf_status wf_map_vit(wf_mapping *m, bool *known) {
     m->details = d;
     m->metadata = write_metadata;
     m->architecture = "vit";
+    static const char *const classes[] = {"VisionTransformer", "VisionTransformerDistilled", "DistilledVisionTransformer", NULL};
+    static const char *const types[] = {"vit", "deit", NULL};
+    wf_map_check_class(m, classes, types);
+    check_plain(m);
     configure(m, d);
     m->family = d->hf ? "transformers" : d->repbn ? "xinghaochen/SLAB" : "timm";
     if (m->status != WF_OK) {
