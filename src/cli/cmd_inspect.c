@@ -53,5 +53,9 @@ int wf_cmd_inspect(wf_cli *cli, int argc, char **argv) {
     if (parsed != WF_PARSED) {
         return parsed == WF_PARSED_HELP ? WF_EXIT_OK : WF_EXIT_USAGE;
     }
-    return inspect(cli, argv[0], tensors, &err) == WF_OK ? WF_EXIT_OK : wf_cli_fail(cli, &err);
+    if (inspect(cli, argv[0], tensors, &err) == WF_OK) {
+        return WF_EXIT_OK;
+    }
+    wf_cli_name_file(wf_path_base(argv[0]), &err);
+    return wf_cli_fail(cli, &err);
 }

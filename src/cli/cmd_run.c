@@ -9,6 +9,7 @@
 #include "cli/load.h"
 #include "cli/text_out.h"
 #include "format/json.h"
+#include "format/sniff.h"
 #include "format/source.h"
 
 typedef struct run {
@@ -90,6 +91,19 @@ static wf_status fill_input(run *r, const wf_source *source, wf_error *err) {
                    : wf_source_read_f32(source, t, 0, t->elements, wf_session_input(s), err);
 }
 
+/* What people confuse with a file of tensors. */
+static wf_status check_kind(const run *r, const wf_file *view, wf_error *err) {
+    uint8_t head[32];
+    const char *sentence;
+    size_t n = view->size < sizeof head ? (size_t)view->size : sizeof head;
+    WF_TRY(n != 0 ? view->read(view->user, 0, head, n, err) : WF_OK);
+    return wf_sniff(head, n, &sentence) == WF_SNIFFED_GGUF
+               ? wf_fail(err, WF_E_ARGUMENT, "--in", -1,
+                         "%s is a GGUF model, no input: --in takes a safetensors file with a tensor \"input\" [n, channels, height, width]",
+                         wf_path_base(r->in))
+               : WF_OK;
+}
+
 static wf_status read_input(run *r, wf_error *err) {
     wf_input_file f;
     wf_file view;
@@ -97,9 +111,14 @@ static wf_status read_input(run *r, wf_error *err) {
     WF_TRY(wf_input_open(&f, r->in, err));
     wf_status status = wf_input_view(&f, &view, err);
     if (status == WF_OK) {
+        status = check_kind(r, &view, err);
+    }
+    if (status == WF_OK) {
         status = wf_source_open(view, &source, err);
         if (status == WF_OK) {
             status = fill_input(r, &source, err);
+        } else {
+            wf_cli_name_file(wf_path_base(r->in), err);
         }
         wf_source_close(&source);
     }

@@ -138,6 +138,18 @@ export function init(folder) {
     add('integrity', 'one bit of the header', classify(put('header.gguf', oneBit)));
     add('integrity', 'bytes behind the last tensor', classify(put('long.gguf', Buffer.concat([model, Buffer.alloc(1000)]))));
 
+    // ---- inspect: the same sentences, and whose they are ----
+    const looks = {
+        'no file': null,
+        'an empty file': Buffer.alloc(0),
+        'text': Buffer.from('garbage'),
+        'a GGUF cut in the header': model.subarray(0, 100),
+        'a safetensors file cut in the header': readFileSync(`${golden}.safetensors`).subarray(0, 300),
+        'a zip archive that is cut': readFileSync(`${golden}.pth.tar`).subarray(0, 20000),
+    };
+    Object.entries(looks).forEach(([name, bytes]) => add('inspect', name, ['inspect', bytes === null ? 'none.bin' : put('file.bin', bytes)]));
+    add('inspect', 'a folder', ['inspect', 'some']);
+
     // ---- safetensors ----
     const convert = (name, ...more) => ['convert', name, '-o', 'z.gguf', ...more];
     const tensors = (json, bytes = 64) => {
@@ -223,8 +235,15 @@ export function init(folder) {
     add('config', 'an unknown norm', sail({norm_layer: 'InstanceNorm'}));
     add('config', 'an unknown mixer', sail({token_mixers: ['Fourier', 'Pooling', 'Pooling', 'Pooling']}));
     const vit = join(root, 'tests/golden/data/vit_tinycfg');
-    const size = {...JSON.parse(readFileSync(`${vit}.json`)).constructor, img_size: 1e9};
-    add('config', 'a size that no picture has', convert(`${vit}.safetensors`, '--config', put('c.json', JSON.stringify(size))));
+    const vitArguments = JSON.parse(readFileSync(`${vit}.json`)).constructor;
+    const vitConfig = (name, change) => add('config', name, convert(`${vit}.safetensors`, '--config', put('c.json', JSON.stringify(change))));
+    vitConfig('a size that no picture has', {...vitArguments, img_size: 1e9});
+    vitConfig('a size that is no whole number of patches', {...vitArguments, img_size: 37});
+    vitConfig('heads that do not divide the width', {...vitArguments, num_heads: 7});
+    vitConfig('a class of another model', {class: 'ConvNeXt', constructor: vitArguments});
+    vitConfig('a type of another model', {model_type: 'beit'});
+    vitConfig('a part that is not there', {...vitArguments, block_fn: 'ResPostBlock'});
+    vitConfig('a mean that counts the class token', {...vitArguments, global_pool: 'avg', pool_include_prefix: true});
     add('config', 'too few labels', config({constructor, wf: {labels: ['a']}}));
     add('config', 'a label that is no text', config({constructor, wf: {labels: Array(10).fill(3)}}));
     add('config', 'a standard deviation of 0', config({constructor, wf: {mean: [0, 0, 0], std: [0, 0, 0]}}));
@@ -259,6 +278,8 @@ export function init(folder) {
     add('input', 'four channels', input('four.st', [1, 4, 64, 64]));
     add('input', 'two dimensions', input('flat.st', [1, 12]));
     add('input', 'no tensor of that name', input('key.st', [1, 3, 64, 64], 'F32', 'pixels'));
+    add('input', 'a model', ['run', 'm.gguf', '--in', 'm.gguf', '--out', 'z']);
+    add('input', 'text', ['run', 'm.gguf', '--in', put('in.txt', Buffer.from('1 2 3')), '--out', 'z']);
     add('input', 'an unknown tap', [...input('ok.st', [1, 3, 64, 64]), '--taps', 'network.9']);
 
     // ---- options ----

@@ -224,8 +224,7 @@ for (const worker of [true, false]) {
 /** name → the sentence; URL stands for the address. */
 const broke = `the download of URL broke off after ${half} of ${size} bytes`;
 const changed = `URL was changed on the server during its download (after ${half} bytes); load it again`;
-const failed =
-  "URL could not be downloaded (fetch failed); check the address and the connection, and that the server sends CORS headers if it is another site";
+const failed = (why) => `URL could not be downloaded (${why}); check the address and the connection`;
 const sentences = {
   404: ["WfNetworkError", "URL was answered with status 404 (text/html); check the address"],
   403: [
@@ -256,15 +255,18 @@ const sentences = {
   "always-breaks": ["WfNetworkError", `${broke} (terminated); load it again`],
   "never-answers": [
     "WfNetworkError",
-    "URL could not be downloaded (the server did not answer for 0.8 seconds); check the address and the connection, and that the server sends CORS headers if it is another site",
+    failed("the server did not answer for 0.8 seconds"),
   ],
   "always-stalls": [
     "WfNetworkError",
     `${broke} (the server did not answer for 0.8 seconds); load it again`,
   ],
   "length-too-short": ["WfTruncatedError", undefined],
-  loop: ["WfNetworkError", failed],
-  "redirect-elsewhere": ["WfNetworkError", failed],
+  loop: ["WfNetworkError", failed("redirect count exceeded")],
+  "redirect-elsewhere": [
+    "WfNetworkError",
+    failed("a redirect to ftp://127.0.0.1/model.gguf is not followed"),
+  ],
 };
 for (const [name, [kind, sentence]] of Object.entries(sentences)) {
   await attempt(`sentence: ${name}`, async () => {

@@ -105,7 +105,7 @@ export class Download {
       if (error instanceof WfError || isAbort(error)) {
         throw error;
       }
-      throw unreachable(this.url, (error as Error).message);
+      throw unreachable(this.url, error as Error);
     }
   }
 

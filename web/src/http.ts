@@ -3,6 +3,7 @@
    that says nothing. Each gets its own sentence; download.ts decides what is tried again. */
 import { ofBody, ofStream, type ByteSource } from "./bytes.ts";
 import { fail, WfError } from "./errors.ts";
+import { inNode } from "./node.ts";
 import { claimedLength } from "./version.ts";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -61,12 +62,14 @@ export function refused(response: Response, url: string): WfError {
   );
 }
 
-export function unreachable(url: string, why: string): WfError {
+/** Nothing came. A browser hides why, and other sites must allow it (CORS); Node knows the cause and asks nobody. */
+export function unreachable(url: string, error: Error): WfError {
+  const why = (error.cause as Error | undefined)?.message || error.message;
+  const cors = inNode() ? "" : ", and that the server sends CORS headers if it is another site";
   return fail(
     "NETWORK",
     url,
-    `${url} could not be downloaded (${why}); check the address and the connection, and that ` +
-      "the server sends CORS headers if it is another site",
+    `${url} could not be downloaded (${why}); check the address and the connection${cors}`,
   );
 }
 
