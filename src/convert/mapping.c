@@ -184,6 +184,27 @@ void wf_map_repbn(wf_mapping *m, const char *source_name, const char *name) {
     }
 }
 
+uint32_t wf_map_sla_kernel(wf_mapping *m, const char *source_name) {
+    const wf_source_tensor *dwc = wf_map_find(m, wf_map_format(m, "%s.dwc.weight", source_name));
+    if (dwc == NULL) {
+        return 0;
+    }
+    if (dwc->n_dims != 4 || dwc->dims[2] != dwc->dims[3] || dwc->dims[2] % 2 == 0 || dwc->dims[2] > 31) {
+        wf_map_fail(m, WF_E_SHAPE, dwc->name, "tensor \"%s\" of a linear attention is no odd square window [d, 1, k, k], k up to 31",
+                    dwc->name);
+        return 0;
+    }
+    return (uint32_t)dwc->dims[2];
+}
+
+void wf_map_sla(wf_mapping *m, const char *source_name, const char *name) {
+    wf_map_tensor(m, wf_map_format(m, "%s.positional_encoding", source_name), wf_map_format(m, "%s.heads.position.weight", name),
+                  WF_MAP_TABLE_ROWS, false);
+    wf_map_tensor(m, wf_map_format(m, "%s.dwc.weight", source_name), wf_map_format(m, "%s.heads.window.weight", name), WF_MAP_DEPTHWISE,
+                  false);
+    wf_map_tensor(m, wf_map_format(m, "%s.dwc.bias", source_name), wf_map_format(m, "%s.heads.window.bias", name), WF_MAP_VECTOR, false);
+}
+
 const char *wf_map_left_over(wf_mapping *m, const char *name) {
     static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step"}, *const norm1 = ".norm1.";
     const char *last = strrchr(name, '.'), *part = last != NULL ? last + 1 : name;

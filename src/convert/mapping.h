@@ -138,6 +138,10 @@ void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_
 bool wf_map_is_repbn(wf_mapping *m, const char *source_name);
 /* It, as NAME.{weight, bias, mean, var, alpha}. */
 void wf_map_repbn(wf_mapping *m, const char *source_name, const char *name);
+/* SLAB's linear attention SOURCE.{positional_encoding, dwc} → NODE.heads.{position, window}; the side of its kernel, or 0 where
+   there is none (no error) or where it is none (an error). */
+uint32_t wf_map_sla_kernel(wf_mapping *m, const char *source_name);
+void wf_map_sla(wf_mapping *m, const char *source_name, const char *name);
 /* Why nothing reads this tensor once training is over: counters, and the layer norm that a LinearNorm left behind; or NULL. */
 const char *wf_map_left_over(wf_mapping *m, const char *source_name);
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order);

@@ -5,6 +5,8 @@
    Keys under "swin." (arrays have one item a stage):
      block_count, embedding_length, feed_forward_length, attention.head_count   arrays
      window.height, window.width, shift.height, shift.width                     arrays; shifts are those of the odd blocks
+     sla.block_count, sla.window, sla.shift, sla.kernel   where SLAB's linear attention mixes: how many blocks of each stage, from its
+                    first on; the side of their windows (0: the whole map), the odd blocks' shift; arrays, but for the kernel's side
      window.rule    "divide": windows must divide the grid; "pad_roll" and "roll_pad": it is padded to whole windows, before it is
                     rolled by the shift or after. By the first two a map of one window's side is not shifted.
      patch_size, attention.qkv_bias (of the source, which its padding has; false: a product has one where the file holds it)
@@ -23,6 +25,7 @@ typedef struct config {
     uint32_t blocks[MAX_STAGES], width[MAX_STAGES], hidden[MAX_STAGES], heads[MAX_STAGES];
     uint32_t window_h[MAX_STAGES], window_w[MAX_STAGES], shift_h[MAX_STAGES], shift_w[MAX_STAGES];
     window_rule rule;
+    uint32_t linear[MAX_STAGES], sla_window[MAX_STAGES], sla_shift[MAX_STAGES], sla_kernel; /* linear: blocks with it */
     bool qkv_bias;
     wf_norm_slot norm[MAX_STAGES], stem_norm, down_norm;
     wf_head head;
@@ -57,6 +60,19 @@ static void read_windows(wf_meta *m, config *c) {
     }
 }
 
+static void read_linear(wf_meta *m, config *c) {
+    if (wf_gguf_find(m->gguf, "swin.sla.block_count") == NULL) {
+        return;
+    }
+    wf_meta_u32s(m, "sla.block_count", c->stages, MAX_STAGES, 0, MAX_BLOCKS, c->linear);
+    wf_meta_u32s(m, "sla.window", c->stages, MAX_STAGES, 0, 4096, c->sla_window);
+    wf_meta_u32s(m, "sla.shift", c->stages, MAX_STAGES, 0, 4095, c->sla_shift);
+    c->sla_kernel = wf_meta_u32(m, "sla.kernel", 1, 31);
+    if (m->status == WF_OK && c->rule != DIVIDE) {
+        wf_meta_fail(m, "window.rule", "is not \"divide\", but linear attention takes no padding");
+    }
+}
+
 wf_status wf_swin_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err) {
     wf_meta meta = {gguf, "swin", err, WF_OK}, *m = &meta;
     config *c = wf_arena_alloc(arena, sizeof *c);
@@ -81,6 +97,7 @@ wf_status wf_swin_configure(const wf_gguf *gguf, wf_arena *arena, const void **o
         wf_meta_fail(m, "block_count", "gives more blocks than a Swin may have here (96)");
     }
     read_windows(m, c);
+    read_linear(m, c);
     read_norms(m, c);
     c->patch = wf_meta_u32(m, "patch_size", 1, 256);
     c->qkv_bias = wf_meta_bool(m, "attention.qkv_bias");
@@ -97,8 +114,13 @@ wf_status wf_swin_configure(const wf_gguf *gguf, wf_arena *arena, const void **o
 
 /* The windows of block b of a stage on a map of h × w. */
 static wf_window window_of(const config *c, uint32_t s, uint32_t b, uint32_t h, uint32_t w) {
+    uint32_t smaller = h < w ? h : w;
+    if (b < c->linear[s]) {
+        uint32_t side = c->sla_window[s], shift = b % 2 == 1 && smaller > side && side != 0 ? c->sla_shift[s] : 0;
+        return (wf_window){.height = side, .width = side, .shift_h = shift, .shift_w = shift};
+    }
     wf_window x = {c->window_h[s], c->window_w[s], 0, 0, 0, c->rule == ROLL_PAD, c->rule != DIVIDE && c->qkv_bias};
-    bool one = c->rule != ROLL_PAD && (h < w ? h : w) <= x.height;
+    bool one = c->rule != ROLL_PAD && smaller <= x.height;
     if (b % 2 == 1 && !one) {
         x.shift_h = c->shift_h[s];
         x.shift_w = c->shift_w[s];
@@ -108,8 +130,8 @@ static wf_window window_of(const config *c, uint32_t s, uint32_t b, uint32_t h, 
 
 static wf_id check_map(wf_graph *g, wf_id x, const config *c, uint32_t s) {
     uint32_t h = wf_graph_shape(g, x)->h, w = wf_graph_shape(g, x)->w;
-    if (x == WF_NONE || c->rule == ROLL_PAD) {
-        return x;
+    if (x == WF_NONE || c->rule == ROLL_PAD || c->linear[s] >= c->blocks[s]) {
+        return x; /* a linear mixer looks at its windows itself */
     }
     bool fits = c->rule == DIVIDE ? h % c->window_h[s] == 0 && w % c->window_w[s] == 0 : h >= c->window_h[s] && w >= c->window_w[s];
     return fits ? x
@@ -143,7 +165,8 @@ static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s) {
     for (uint32_t b = 0; b < c->blocks[s]; b++) {
         uint32_t mark = wf_graph_enter(g, "blk.%u", b);
         wf_block block = {.norm1 = c->norm[s], .norm2 = c->norm[s], .hidden = c->hidden[s]};
-        block.mixer.kind = WF_MIXER_ATTENTION;
+        block.mixer.kind = b < c->linear[s] ? WF_MIXER_SLA : WF_MIXER_ATTENTION;
+        block.mixer.kernel = c->sla_kernel;
         block.mixer.heads = c->heads[s];
         block.mixer.head_dim = c->width[s] / c->heads[s];
         block.mixer.qkv_bias = c->qkv_bias || wf_graph_stored_rows(g, "mixer.qkv.bias") != 0;

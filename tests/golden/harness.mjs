@@ -232,7 +232,7 @@ export function testType(name, golden, io, type, limits) {
 }
 
 /** One golden in f32, f16, Q8_0 and, where `q4` is a number, Q4_0. */
-export async function testGolden(name, {q4, options, eightBit = 2.5e-2} = {}) {
+export async function testGolden(name, {q4, options, eightBit = 2.5e-2, half = 2e-3} = {}) {
     extra[name] = options;
     const golden = {
         io: readTensors(join(data, `${name}.io.safetensors`)),
@@ -240,7 +240,7 @@ export async function testGolden(name, {q4, options, eightBit = 2.5e-2} = {}) {
     };
     const io = join(data, `${name}.io.safetensors`);
     await attempt(`${name} f32`, () => testFloat(name, golden, io));
-    await attempt(`${name} f16`, () => testType(name, golden, io, 'f16', [['float', 2e-3]]));
+    await attempt(`${name} f16`, () => testType(name, golden, io, 'f16', [['float', half]]));
     await attempt(`${name} q8_0`, () =>
         testType(name, golden, io, 'q8_0', [
             ['float', eightBit],

@@ -8,9 +8,12 @@
             key, value, relative_position_bias_table}, attention.output.dense, layernorm_after, intermediate.dense, output.dense},
             encoder.layers.S.downsample at the end, layernorm, classifier. Pads, then rolls.
 
-   SLAB's Swin with softmax attention is the old layout with RepBN (norm.alpha, norm.bn.*), or after its own merge without norms.
-   Heads and windows follow from the bias tables; the picture's size from --config, or the old layout's masks, or 32 windows' sides.
-   Sources: timm 0.4.12 and 1.0.15 and SLAB models/swin_transformer.py, transformers 5.12 models/swin/modeling_swin.py. */
+   SLAB's Swins are the old layout with RepBN (norm.alpha, norm.bn.*, or inside a LinearNorm), or after its own merge without norms; in
+   their stages of type L all blocks, and of type M<n> the first n, have linear attention: attn.{positional_encoding, dwc}. Its windows
+   are as large as the grid where window_size is larger; the mask that odd blocks carry is not used there.
+   Heads and windows follow from the bias tables, or from positional_encoding and dwc; the picture's size from --config, or the old
+   layout's masks, or 32 sides of softmax windows, or one of a linear one.
+   Sources: timm 0.4.12 and 1.0.15, SLAB models/{swin_transformer, slab_swin}.py, transformers 5.12 models/swin/modeling_swin.py. */
 #include <string.h>
 
 #include "convert/mapping.h"
@@ -34,6 +37,7 @@ typedef struct details {
     uint32_t stages, patch, side[2];            /* of the picture, height first */
     uint32_t blocks[MAX_STAGES], width[MAX_STAGES], hidden[MAX_STAGES], heads[MAX_STAGES];
     uint32_t window[2][MAX_STAGES], shift[2][MAX_STAGES];
+    uint32_t linear[MAX_STAGES], sla_window[MAX_STAGES], sla_shift[MAX_STAGES], kernel; /* linear: blocks from the first on; kernel 0: none */
     bool qkv_bias, has_patch_norm;
     const char *norm; /* "layer_norm", "repbn" (SLAB) or "none" (SLAB's own merge) */
     float eps;
@@ -60,8 +64,8 @@ static bool recognise(wf_mapping *m, details *d) {
     static const char *const roots[] = {"swin.", ""};
     const char *first = "layers.0.blocks.0";
     d->root = "";
-    if (has(m, "patch_embed.proj", ".weight") && has(m, first, ".attn.relative_position_bias_table") && has(m, first, ".attn.qkv.weight") &&
-        has(m, first, ".mlp.fc1.weight")) {
+    if (has(m, "patch_embed.proj", ".weight") && has(m, first, ".attn.qkv.weight") && has(m, first, ".mlp.fc1.weight") &&
+        (has(m, first, ".attn.relative_position_bias_table") || has(m, first, ".attn.positional_encoding"))) {
         bool merged = has(m, "layers.0.downsample.reduction", ".bias") && !has(m, first, ".norm1.weight") && !has(m, "norm", ".weight");
         d->norm = wf_map_is_repbn(m, wf_map_format(m, "%s.norm1", first)) ? "repbn" : merged ? "none" : "layer_norm";
         bool start = has(m, "layers.1.downsample.reduction", ".weight") && !has(m, "layers.0.downsample.reduction", ".weight");
@@ -130,6 +134,39 @@ static void expect_told(wf_mapping *m, const char *key, uint32_t i, uint32_t fou
     }
 }
 
+/* Linear attention in the first blocks of a stage, and what its tensors tell. */
+static void read_linear(wf_mapping *m, details *d, uint32_t s) {
+    for (uint32_t b = 0; b < d->blocks[s] && m->status == WF_OK; b++) {
+        const char *attn = wf_map_format(m, "%s.attn", block_name(m, d, s, b));
+        const wf_source_tensor *positions = wf_map_find(m, wf_map_format(m, "%s.positional_encoding", attn));
+        uint32_t side = 0, kernel = positions != NULL ? wf_map_sla_kernel(m, attn) : 0;
+        while (positions != NULL && positions->n_dims == 3 && side < 4096 && (uint64_t)side * side < positions->dims[1]) {
+            side++;
+        }
+        if (positions == NULL || m->status != WF_OK) {
+            continue;
+        }
+        bool square = side != 0 && (uint64_t)side * side == positions->dims[1];
+        if (b != d->linear[s] || kernel == 0 || !square || (d->kernel != 0 && kernel != d->kernel) || (b != 0 && side != d->sla_window[s])) {
+            wf_map_fail(m, WF_E_UNSUPPORTED, positions->name, "tensor \"%s\": a stage's linear attentions stand in front of the others, and have "
+                        "a square table and a kernel (dwc) of one size", positions->name);
+        }
+        d->linear[s]++;
+        d->kernel = kernel;
+        d->sla_window[s] = side;
+    }
+}
+
+/* From the first table of biases, else from the width of a linear head. */
+static uint32_t heads_of(wf_mapping *m, const details *d, uint32_t s) {
+    if (d->linear[s] < d->blocks[s]) {
+        const wf_source_tensor *table = need(m, wf_map_format(m, "%s.%s", block_name(m, d, s, d->linear[s]), names_of[d->lib].table), 2);
+        return table != NULL ? (uint32_t)table->dims[1] : 0;
+    }
+    const wf_source_tensor *dwc = need(m, wf_map_format(m, "%s.attn.dwc.weight", block_name(m, d, s, 0)), 4);
+    return dwc != NULL ? d->width[s] / (uint32_t)dwc->dims[0] : 0;
+}
+
 static void read_stages(wf_mapping *m, details *d) {
     const char *fc1 = names_of[d->lib].fc1;
     uint32_t total = 0;
@@ -140,24 +177,29 @@ static void read_stages(wf_mapping *m, details *d) {
             total++;
         }
         const wf_source_tensor *up = need(m, wf_map_format(m, "%s.%s.weight", block_name(m, d, s, 0), fc1), 2);
-        const wf_source_tensor *table = need(m, wf_map_format(m, "%s.%s", block_name(m, d, s, 0), names_of[d->lib].table), 2);
         if (m->status != WF_OK) {
             return;
         }
         d->hidden[s] = (uint32_t)up->dims[0];
         d->width[s] = (uint32_t)up->dims[1];
-        d->heads[s] = (uint32_t)table->dims[1];
+        read_linear(m, d, s);
+        d->heads[s] = heads_of(m, d, s);
+        if (m->status != WF_OK) {
+            return;
+        }
         expect_told(m, "depths", s, d->blocks[s]);
         expect_told(m, "num_heads", s, d->heads[s]);
-        if (d->width[s] % d->heads[s] != 0) {
-            wf_map_fail(m, WF_E_UNSUPPORTED, table->name, "tensor \"%s\" tells %u heads, which do not divide the width %u", table->name,
-                        d->heads[s], d->width[s]);
+        if (d->heads[s] == 0 || d->width[s] % d->heads[s] != 0) {
+            wf_map_fail(m, WF_E_UNSUPPORTED, block_name(m, d, s, 0), "stage %u has %u heads, which do not divide the width %u", s, d->heads[s],
+                        d->width[s]);
         }
     }
 }
 
+/* Of the first block of stage s with a table of biases; 0: none. */
 static uint64_t table_rows(wf_mapping *m, const details *d, uint32_t s) {
-    return wf_map_find(m, wf_map_format(m, "%s.%s", block_name(m, d, s, 0), names_of[d->lib].table))->dims[0];
+    const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.%s", block_name(m, d, s, d->linear[s]), names_of[d->lib].table));
+    return t != NULL ? t->dims[0] : 0;
 }
 
 /* The side of square windows whose table has so many rows; 0: of none. */
@@ -169,12 +211,31 @@ static uint32_t square_window(uint64_t rows) {
     return (uint64_t)(2 * w - 1) * (2 * w - 1) == rows ? w : 0;
 }
 
+/* The largest side of a stage's square windows, as the first tables tell it. */
+static uint32_t first_window(wf_mapping *m, const details *d) {
+    uint32_t s = 0;
+    while (s + 1 < d->stages && table_rows(m, d, s) == 0) {
+        s++;
+    }
+    return square_window(table_rows(m, d, s));
+}
+
 /* The old layout keeps a mask [windows of the grid, cells, cells] beside shifted blocks. */
-static uint32_t side_of_masks(wf_mapping *m, const details *d, uint32_t window) {
-    const wf_source_tensor *mask = wf_map_find(m, "layers.0.blocks.1.attn_mask");
-    for (uint32_t n = 1; d->lib == OLD && mask != NULL && mask->n_dims == 3 && n < 4096; n++) {
-        if ((uint64_t)n * n == mask->dims[0]) {
-            return n * window * d->patch;
+static uint32_t side_of_masks(wf_mapping *m, const details *d) {
+    for (uint32_t s = 0; d->lib == OLD && s < d->stages; s++) {
+        const wf_source_tensor *mask = wf_map_find(m, wf_map_format(m, "layers.%u.blocks.1.attn_mask", s));
+        uint32_t across = 1, cells = 1;
+        if (mask == NULL || mask->n_dims != 3) {
+            continue;
+        }
+        while (across < 4096 && (uint64_t)across * across < mask->dims[0]) {
+            across++;
+        }
+        while (cells < 4096 && (uint64_t)cells * cells < mask->dims[1]) {
+            cells++;
+        }
+        if ((uint64_t)across * across == mask->dims[0] && (uint64_t)cells * cells == mask->dims[1]) {
+            return across * cells > 1 << 15 ? 0 : across * cells * (d->patch << s);
         }
     }
     return 0;
@@ -182,14 +243,14 @@ static uint32_t side_of_masks(wf_mapping *m, const details *d, uint32_t window) 
 
 static void read_size(wf_mapping *m, details *d) {
     const char *key = d->lib == HF ? "image_size" : "img_size";
-    uint32_t window = square_window(table_rows(m, d, 0)), assumed = side_of_masks(m, d, window);
+    uint32_t known = side_of_masks(m, d), assumed = d->linear[0] != 0 ? d->sla_window[0] * d->patch : square_window(table_rows(m, d, 0)) * 32;
     for (uint32_t i = 0; i < 2; i++) {
         d->side[i] = told(m, key, i);
     }
     if (d->side[0] == 0 || d->side[1] == 0) {
-        d->side[0] = d->side[1] = assumed != 0 ? assumed : window * 32;
-        if (assumed == 0) {
-            wf_map_assume(m, "pictures of %u × %u (32 sides of a window)", d->side[0], d->side[1]);
+        d->side[0] = d->side[1] = known != 0 ? known : assumed;
+        if (known == 0) {
+            wf_map_assume(m, "pictures of %u × %u (%s)", assumed, assumed, d->linear[0] != 0 ? "one linear window" : "32 sides of a window");
         }
     }
     if (d->side[0] == 0 || d->side[0] > 1 << 15 || d->side[1] > 1 << 15 || d->side[0] % d->patch != 0 || d->side[1] % d->patch != 0) {
@@ -198,20 +259,42 @@ static void read_size(wf_mapping *m, details *d) {
     }
 }
 
+/* Windows of linear attention: the grid where window_size is larger, so that the table is bound to it. */
+static void read_linear_windows(wf_mapping *m, details *d, uint32_t s, const uint32_t grid[2]) {
+    uint32_t nominal = told(m, "window_size", 0), smaller = grid[0] < grid[1] ? grid[0] : grid[1];
+    nominal = nominal != 0 ? nominal : d->sla_window[0];
+    uint32_t side = smaller < nominal ? smaller : nominal;
+    if (d->sla_window[s] != side || grid[0] % side != 0 || grid[1] % side != 0) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "the positions of stage %u's linear attention belong to windows of %u × %u, not to ones of "
+                    "%u × %u in a grid of %u × %u: name window_size and the picture's size in --config", s, d->sla_window[s],
+                    d->sla_window[s], side, side, grid[0], grid[1]);
+    }
+    d->sla_window[s] = side < nominal && grid[0] == grid[1] ? 0 : side;
+    d->sla_shift[s] = side < nominal ? 0 : nominal / 2;
+}
+
 /* Window and shift of each stage by the layout's own rule at the picture's size; models/swin.c applies the first two layouts' rule
    "one window is not shifted" at run time. */
 static void read_windows(wf_mapping *m, details *d) {
-    uint32_t square = square_window(table_rows(m, d, 0)), grid[2] = {d->side[0] / d->patch, d->side[1] / d->patch};
+    uint32_t square = first_window(m, d), grid[2] = {d->side[0] / d->patch, d->side[1] / d->patch};
     bool always = d->lib == TIMM && wf_map_arg_bool(m, "always_partition", false);
-    for (uint32_t s = 0; s < d->stages; s++) {
-        uint32_t smaller = grid[0] < grid[1] ? grid[0] : grid[1];
+    for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
+        uint32_t smaller = grid[0] < grid[1] ? grid[0] : grid[1], half[2] = {(grid[0] + 1) / 2, (grid[1] + 1) / 2};
+        if (d->linear[s] != 0) {
+            read_linear_windows(m, d, s, grid);
+        }
         for (uint32_t i = 0; i < 2; i++) {
-            uint32_t nominal = told_window(m, s, i), extent = d->lib == OLD ? smaller : grid[i];
+            uint32_t nominal = d->kernel == 0 ? told_window(m, s, i) : 0, extent = d->lib == OLD ? smaller : grid[i];
             nominal = nominal != 0 ? nominal : square;
             bool shrinks = d->lib != HF && !always && extent <= nominal;
             d->window[i][s] = shrinks ? extent : nominal;
-            d->shift[i][s] = shrinks ? 0 : nominal / 2;
-            grid[i] = (grid[i] + 1) / 2;
+            d->shift[i][s] = shrinks && (d->lib != OLD || extent < nominal) ? 0 : nominal / 2;
+            grid[i] = half[i];
+        }
+        if (d->linear[s] == d->blocks[s]) {
+            d->window[0][s] = d->window[1][s] = 1; /* of no block */
+            d->shift[0][s] = d->shift[1][s] = 0;
+            continue;
         }
         uint64_t wanted = (uint64_t)(2 * (uint64_t)d->window[0][s] - 1) * (2 * (uint64_t)d->window[1][s] - 1), rows = table_rows(m, d, s);
         if (d->window[0][s] == 0 || d->window[1][s] == 0 || wanted != rows) {
@@ -219,6 +302,20 @@ static void read_windows(wf_mapping *m, details *d) {
                         "%u × %u: name window_size and the picture's size in --config", s, (unsigned long long)rows, d->window[0][s],
                         d->window[1][s]);
             return;
+        }
+    }
+}
+
+/* attn_type: a letter a stage, or a list of such and M<n>. */
+static void expect_attention(wf_mapping *m, const details *d) {
+    const wf_json *types = wf_map_key(m, "attn_type");
+    expect_told(m, "kernel_size", 0, d->kernel);
+    wf_map_key(m, "focusing_factor"); /* the source stores it and never uses it */
+    for (uint32_t s = 0; s < d->stages && types != NULL && types->kind == WF_JSON_STRING && strlen(types->string) == d->stages; s++) {
+        bool linear = d->linear[s] == d->blocks[s];
+        if ((types->string[s] == 'L' && !linear) || (types->string[s] == 'S' && d->linear[s] != 0)) {
+            wf_map_fail(m, WF_E_SHAPE, m->config.file, "attn_type of %s is \"%s\", but %u of the %u blocks of the checkpoint's stage %u have "
+                        "linear attention: another model's config?", m->config.file, types->string, d->linear[s], d->blocks[s], s);
         }
     }
 }
@@ -252,6 +349,9 @@ static void configure(wf_mapping *m, details *d) {
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
             wf_map_key(m, known[i]);
         }
+    }
+    if (d->kernel != 0) {
+        expect_attention(m, d);
     }
     const wf_json *eps = wf_map_key(m, "layer_norm_eps");
     d->eps = 1e-5f;
@@ -312,15 +412,21 @@ static void map_block(wf_mapping *m, const details *d, uint32_t s, uint32_t b) {
     const char *proj = wf_map_format(m, "%s.%s", from, names_of[d->lib].proj), *mixer = wf_map_format(m, "%s.mixer", to);
     map_norm(m, d, wf_map_format(m, "%s.%s", from, names_of[d->lib].norm1), wf_map_format(m, "%s.norm1", to), order);
     map_qkv(m, d, from, to);
-    wf_map_tensor(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].table), wf_map_format(m, "%s.position.weight", mixer),
-                  WF_MAP_TABLE_ROWS, false);
+    bool linear = b < d->linear[s];
+    const char *window = linear && d->sla_window[s] == 0 ? "nlc" : "window"; /* one window is the map */
+    if (linear) {
+        wf_map_sla(m, wf_map_format(m, "%s.attn", from), mixer);
+    } else {
+        wf_map_tensor(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].table), wf_map_format(m, "%s.position.weight", mixer),
+                      WF_MAP_TABLE_ROWS, false);
+    }
     map_part(m, proj, wf_map_format(m, "%s.proj", mixer), WF_MAP_LINEAR, NULL);
-    wf_map_tap(m, proj, mixer, "window");
+    wf_map_tap(m, proj, mixer, window);
     map_norm(m, d, wf_map_format(m, "%s.%s", from, names_of[d->lib].norm2), wf_map_format(m, "%s.norm2", to), "nlc");
     map_part(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].fc1), wf_map_format(m, "%s.ffn_up", to), WF_MAP_LINEAR, "nlc");
     map_part(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].fc2), wf_map_format(m, "%s.ffn_down", to), WF_MAP_LINEAR, "nlc");
     if (d->lib != HF) {
-        wf_map_tap(m, wf_map_format(m, "%s.attn", from), mixer, "window");
+        wf_map_tap(m, wf_map_format(m, "%s.attn", from), mixer, window);
         wf_map_tap(m, wf_map_format(m, "%s.mlp.act", from), wf_map_format(m, "%s.ffn_act", to), "nlc");
         wf_map_tap(m, wf_map_format(m, "%s.mlp", from), wf_map_format(m, "%s.ffn_down", to), "nlc");
     }
@@ -401,6 +507,12 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         WF_TRY(wf_gguf_add_u32(w, numbers[i].key, numbers[i].value, err));
     }
+    if (d->kernel != 0) {
+        WF_TRY(wf_gguf_add_array(w, "swin.sla.block_count", WF_GGUF_U32, d->linear, d->stages, err));
+        WF_TRY(wf_gguf_add_array(w, "swin.sla.window", WF_GGUF_U32, d->sla_window, d->stages, err));
+        WF_TRY(wf_gguf_add_array(w, "swin.sla.shift", WF_GGUF_U32, d->sla_shift, d->stages, err));
+        WF_TRY(wf_gguf_add_u32(w, "swin.sla.kernel", d->kernel, err));
+    }
     WF_TRY(wf_gguf_add_array(w, "swin.norm", WF_GGUF_STRING, norms, d->stages, err));
     WF_TRY(wf_gguf_add_string(w, "swin.stem.norm", d->has_patch_norm ? wf_map_norm_of(m, "stem_norm", norm) : "none", err));
     WF_TRY(wf_gguf_add_string(w, "swin.down.norm", norm, err));
@@ -425,7 +537,7 @@ wf_status wf_map_swin(wf_mapping *m, bool *known) {
     m->architecture = "swin";
     m->family = d->lib == HF ? "transformers" : strcmp(d->norm, "layer_norm") == 0 ? "timm" : "xinghaochen/SLAB";
     m->norms_by_stage = true;
-    static const char *const classes[] = {"SwinTransformer", NULL}, *const types[] = {"swin", "donut-swin", NULL};
+    static const char *const classes[] = {"SwinTransformer", "SlabSwinTransformer", NULL}, *const types[] = {"swin", "donut-swin", NULL};
     wf_map_check_class(m, classes, types);
     configure(m, d);
     if (m->status != WF_OK) {
@@ -448,6 +560,7 @@ wf_status wf_map_swin(wf_mapping *m, bool *known) {
         }
         wf_map_image(m, &image);
         m->golden_size = 0;
+        m->golden_octaves = d->kernel != 0;
     }
     return m->status;
 }

@@ -225,16 +225,10 @@ static void read_pool(wf_mapping *m, details *d) {
 }
 
 static void read_window(wf_mapping *m, details *d, const char *block) {
-    const wf_source_tensor *dwc = d->hf ? NULL : wf_map_find(m, wf_map_format(m, "%s.attn.dwc.weight", block));
-    if (dwc == NULL) {
-        return;
+    d->window = d->hf ? 0 : wf_map_sla_kernel(m, wf_map_format(m, "%s.attn", block));
+    if (d->window != 0 && d->qk_norm) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, block, "linear attention with normalised q and k (\"%s\") is not supported", block);
     }
-    if (dwc->n_dims != 4 || dwc->dims[2] != dwc->dims[3] || dwc->dims[2] % 2 == 0 || dwc->dims[2] > 31 || d->qk_norm) {
-        wf_map_fail(m, WF_E_SHAPE, dwc->name, "tensor \"%s\" of a linear attention is no odd square window [d, 1, k, k], k up to 31%s",
-                    dwc->name, d->qk_norm ? ", or q and k are normalised" : "");
-        return;
-    }
-    d->window = (uint32_t)dwc->dims[2];
 }
 
 static void read_eps(wf_mapping *m, details *d) {
@@ -343,17 +337,6 @@ static void map_norm(wf_mapping *m, const details *d, const char *source, const 
     }
 }
 
-static void map_linear_attention(wf_mapping *m, const details *d, const char *from, const char *to) {
-    if (d->window != 0) {
-        wf_map_tensor(m, wf_map_format(m, "%s.attn.positional_encoding", from), wf_map_format(m, "%s.mixer.heads.position.weight", to),
-                      WF_MAP_TABLE_ROWS, false);
-        wf_map_tensor(m, wf_map_format(m, "%s.attn.dwc.weight", from), wf_map_format(m, "%s.mixer.heads.window.weight", to),
-                      WF_MAP_DEPTHWISE, false);
-        wf_map_tensor(m, wf_map_format(m, "%s.attn.dwc.bias", from), wf_map_format(m, "%s.mixer.heads.window.bias", to), WF_MAP_VECTOR,
-                      false);
-    }
-}
-
 static void map_block(wf_mapping *m, const details *d, uint32_t b) {
     const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b);
     const struct {
@@ -363,7 +346,9 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].timm == NULL) {
             map_qkv(m, d, from, to);
-            map_linear_attention(m, d, from, to);
+            if (d->window != 0) {
+                wf_map_sla(m, wf_map_format(m, "%s.attn", from), wf_map_format(m, "%s.mixer", to));
+            }
             if (d->qk_norm) {
                 wf_map_affine(m, wf_map_format(m, "%s.attn.q_norm", from), wf_map_format(m, "%s.mixer.q_norm", to), WF_MAP_VECTOR, true);
                 wf_map_affine(m, wf_map_format(m, "%s.attn.k_norm", from), wf_map_format(m, "%s.mixer.k_norm", to), WF_MAP_VECTOR, true);

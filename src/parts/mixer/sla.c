@@ -12,6 +12,9 @@ wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer) {
     if (n != WF_NONE && rows != 0 && rows != cells) {
         wf_graph_fail(g, WF_E_SHAPE, g->prefix, "\"%sheads.position.weight\" belongs to %llu cells, but this picture gives %u × %u = %u "
                       "there; use the model's own picture size", g->prefix, (unsigned long long)rows, s->h, s->w, cells);
+    } else if (n != WF_NONE && w->height != 0 && (s->h % w->height != 0 || s->w % w->width != 0)) {
+        wf_graph_fail(g, WF_E_SHAPE, g->prefix, "\"%sheads.position.weight\" belongs to windows of %u × %u, which do not divide the map of "
+                      "%u × %u that this picture gives there; use the model's own picture size", g->prefix, w->height, w->width, s->h, s->w);
     }
     const wf_sla sla = {mixer->heads, mixer->head_dim, mixer->kernel, *w};
     wf_id qkv = wf_node_linear(g, n, "qkv", 3 * mixer->heads * mixer->head_dim, mixer->qkv_bias); /* [rows, 3·heads·d] */
