@@ -211,10 +211,11 @@ static uint32_t take_table(wf_graph *g, const char *name, uint32_t rows, uint32_
 
 wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, const wf_sla *sla) {
     wf_node n = node_of(WF_OP_SLA, qkv);
-    const wf_shape *s = wf_graph_shape(g, qkv);
+    const wf_shape *s = wf_graph_shape(g, sla->others != WF_NONE ? sla->others : qkv);
     const wf_window *w = &sla->window;
     uint32_t halves = w->stripe != 0 ? 2 : 1, channels = halves * sla->head_dim;
     uint32_t cells = w->stripe != 0 ? w->stripe * (s->h + s->w) : w->height != 0 ? w->height * w->width : s->h * s->w;
+    n.in[1] = sla->others;
     n.p.heads = sla->heads;
     n.p.head_dim = sla->head_dim;
     n.p.kernel_h = n.p.kernel_w = sla->kernel;

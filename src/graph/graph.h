@@ -137,10 +137,11 @@ wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_atten
 /* [n, h, w, c] → [n, h/2, w/2, 4c]. */
 wf_id wf_node_patch_merge(wf_graph *g, wf_id x, const char *name);
 /* Simplified linear attention (SLAB): NAME.position.weight [cells of a window, heads·d], NAME.window.{weight [kernel², d], bias}; with
-   stripes [cells of both halves, heads/2·d], [kernel², 2·d], [2·d]. */
+   stripes [cells of both halves, heads/2·d], [kernel², 2·d], [2·d]. others as above; the positions are theirs. */
 typedef struct wf_sla {
     uint32_t heads, head_dim, kernel;
     wf_window window;
+    wf_id others;
 } wf_sla;
 wf_id wf_node_sla(wf_graph *g, wf_id qkv, const char *name, const wf_sla *sla);
 wf_id wf_node_transpose(wf_graph *g, wf_id x, const char *name);

@@ -72,6 +72,6 @@ wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block) {
     wf_id m = wf_mixer_build(g, n, &block->mixer);
     x = wf_node_residual(g, x, m, "mixed", block->layer_scale ? wf_graph_vector(g, "scale1", c) : WF_NONE);
     n = wf_norm(g, x, "norm2", block->norm2);
-    m = wf_channel_mlp(g, n, block->hidden);
+    m = wf_channel_mlp(g, n, block->hidden, block->hidden_window);
     return wf_node_residual(g, x, m, "out", block->layer_scale ? wf_graph_vector(g, "scale2", c) : WF_NONE);
 }

@@ -45,6 +45,8 @@ typedef struct wf_mixer {
     uint32_t heads, head_dim; /* attention: heads × head_dim need not equal the width */
     bool qkv_bias;
     wf_window windows; /* attention, sla: height and stripe 0 = over the whole map */
+    uint32_t reduction;          /* attention, sla: k and v come from a map so many times smaller each way; 0 and 1 = from all rows */
+    wf_norm_slot reduction_norm; /* of that map */
     bool qk_norm;    /* attention: a layer norm over each head of q and of k, shared by the heads */
     float qk_eps;
     uint32_t kernel; /* sla: side of the convolution of the values, odd */
@@ -56,6 +58,7 @@ typedef struct wf_block {
     wf_mixer mixer;
     uint32_t hidden;   /* of the channel MLP */
     bool layer_scale;
+    uint32_t hidden_window; /* of a depthwise convolution in front of the MLP's GELU, odd; 0 = none */
 } wf_block;
 
 wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot);
@@ -68,8 +71,11 @@ wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_spatial_fc(wf_graph *g, wf_id n, const wf_mixer *mixer);
 
-/* Channel mixer: ffn_up → GELU → ffn_down. */
-wf_id wf_channel_mlp(wf_graph *g, wf_id n, uint32_t hidden);
+/* [q | k | v] of the rows, or q alone and in *others [k | v] of a reduced map; WF_NONE otherwise. */
+wf_id wf_mixer_qkv(wf_graph *g, wf_id n, const wf_mixer *mixer, wf_id *others);
+
+/* Channel mixer: ffn_up → [ffn_window, a depthwise convolution of `window` cells →] GELU → ffn_down. */
+wf_id wf_channel_mlp(wf_graph *g, wf_id n, uint32_t hidden, uint32_t window);
 
 /* x + s1 · mixer(norm1(x)), then x + s2 · mlp(norm2(x)); names are relative to the current scope. */
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block);

@@ -57,20 +57,6 @@ static wf_status check_window(const wf_op_call *call, const char *node, wf_error
     return WF_OK;
 }
 
-/* Keys and values of other rows than the queries'. */
-static wf_status check_others(const wf_op_call *call, uint64_t width, const char *node, wf_error *err) {
-    const wf_shape *q = &call->in[0].shape, *kv = &call->in[1].shape;
-    WF_TRY(wf_expect_input(&call->in[1], false, "attention", node, err));
-    if (q->n != kv->n || q->c != width || kv->c != 2 * width) {
-        return wf_fail(err, WF_E_SHAPE, node, -1, "attention \"%s\": q has %u channels in %u segments and k and v have %u in %u; %u heads of size %u "
-                       "need %llu and 2 x %llu", node, (unsigned)q->c, (unsigned)q->n, (unsigned)kv->c, (unsigned)kv->n,
-                       (unsigned)call->p->heads, (unsigned)call->p->head_dim, (unsigned long long)width, (unsigned long long)width);
-    }
-    return call->p->window_h + call->p->stripe == 0
-               ? WF_OK
-               : wf_fail(err, WF_E_ARGUMENT, node, -1, "attention \"%s\": windows want q, k and v in one input", node);
-}
-
 wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     const wf_shape *in = &call->in[0].shape;
     const wf_op_params *p = call->p;
@@ -82,7 +68,7 @@ wf_status wf_attention_infer(const wf_op_call *call, const char *node, wf_shape 
                        (unsigned)p->heads, (unsigned)p->head_dim);
     }
     if (call->in[1].shape.c != 0) {
-        WF_TRY(check_others(call, width, node, err));
+        WF_TRY(wf_expect_others(call, width, "attention", node, err));
     } else if (in->c % 3 != 0 || in->c / 3 != width) {
         return wf_fail(err, WF_E_SHAPE, node, -1,
                        "attention \"%s\": input has %u channels but q, k and v of %u heads of size "

@@ -90,6 +90,20 @@ static inline wf_status wf_expect_windows(const wf_op_call *call, uint32_t halve
     return WF_OK;
 }
 
+/* Of attention with keys and values of other rows than the queries': in0 = q, in1 = [k | v] in as many segments, no windows. */
+static inline wf_status wf_expect_others(const wf_op_call *call, uint64_t width, const char *op, const char *node, wf_error *err) {
+    const wf_shape *q = &call->in[0].shape, *kv = &call->in[1].shape;
+    WF_TRY(wf_expect_input(&call->in[1], false, op, node, err));
+    if (q->n != kv->n || q->c != width || kv->c != 2 * width) {
+        return wf_fail(err, WF_E_SHAPE, node, -1, "%s \"%s\": q has %u channels in %u segments and k and v have %u in %u; %u heads of size %u need "
+                       "%llu and 2 x %llu", op, node, (unsigned)q->c, (unsigned)q->n, (unsigned)kv->c, (unsigned)kv->n,
+                       (unsigned)call->p->heads, (unsigned)call->p->head_dim, (unsigned long long)width, (unsigned long long)width);
+    }
+    return call->p->window_h + call->p->stripe == 0
+               ? WF_OK
+               : wf_fail(err, WF_E_ARGUMENT, node, -1, "%s \"%s\": windows want q, k and v in one input", op, node);
+}
+
 /* The epilogue that linear and conv2d share: [w1] bias, [w2] scale, [in1] residual of the output's
    shape. */
 static inline wf_status wf_expect_epilogue(const wf_op_call *call, const wf_shape *out, const char *op,

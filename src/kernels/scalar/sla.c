@@ -5,10 +5,19 @@
    Windows (window.h) divide the map and are rolled by their shift, but here, as in the source, ends that meet see each other; stripes
    are an alternative. w0 [cells of a window, heads · head_dim] has the positions, with stripes one half's table behind the other
    [cells + cells, heads/2 · head_dim]; w1 [kernel_h · kernel_w, halves · head_dim] and w2 [halves · head_dim] are shared by the heads
-   of a half. Cost: tokens · heads · head_dim · (2 head_dim + 2 + kernel), linear in the tokens. */
+   of a half. With in1, q is in0 alone, over the map, and [k | v] are in1's rows, fewer of them: j runs over these, which w0 belongs to,
+   and the convolution sees v stretched to the map's cells, linearly along the rows, as torch's interpolate does (PVT's spatial
+   reduction). Cost: tokens · heads · head_dim · (2 head_dim + 2 + kernel), linear in the tokens. */
+#include "kernels/resample_axis.h"
 #include "kernels/window.h"
 
 #include "kernels/scalar/real.h"
+
+/* How many rows a query of these windows sees. */
+static uint32_t seen_rows(const wf_op_call *call, const wf_windows *w) {
+    const wf_shape *others = &call->in[1].shape;
+    return others->c != 0 ? others->h * others->w : w->cells;
+}
 
 #if !WF_REAL_F64
 #include "kernels/scalar/shape_rules.h"
@@ -50,13 +59,21 @@ wf_status wf_sla_infer(const wf_op_call *call, const char *node, wf_shape *out, 
                        "least and an odd kernel", node, (unsigned)p->heads, (unsigned)p->head_dim, (unsigned)p->kernel_h,
                        (unsigned)p->kernel_w);
     }
-    if (in->c % 3 != 0 || in->c / 3 != width) {
+    const wf_shape *others = &call->in[1].shape;
+    if (others->c != 0) {
+        WF_TRY(wf_expect_others(call, width, "sla", node, err));
+        if ((uint64_t)others->h * others->w > (uint64_t)in->h * in->w) {
+            return wf_fail(err, WF_E_SHAPE, node, -1, "sla \"%s\": k and v have %u rows a segment, more than the %u of q", node,
+                           (unsigned)(others->h * others->w), (unsigned)(in->h * in->w));
+        }
+    } else if (in->c % 3 != 0 || in->c / 3 != width) {
         return wf_fail(err, WF_E_SHAPE, node, -1, "sla \"%s\": input has %u channels but q, k and v of %u heads of size %u need 3 x %llu",
                        node, (unsigned)in->c, (unsigned)p->heads, (unsigned)p->head_dim, (unsigned long long)width);
     }
     WF_TRY(check_windows(call, node, err));
     uint32_t halves = wf_window_halves(p);
-    uint64_t cells = wf_windows_of(call, 0).cells + (halves == 2 ? (uint64_t)wf_windows_of(call, 1).cells : 0);
+    wf_windows front = wf_windows_of(call, 0);
+    uint64_t cells = seen_rows(call, &front) + (halves == 2 ? (uint64_t)wf_windows_of(call, 1).cells : 0);
     WF_TRY(expect_table(&call->w[0], cells, width / halves, "the table of positions", node, err));
     WF_TRY(expect_table(&call->w[1], (uint64_t)p->kernel_h * p->kernel_w, (uint64_t)halves * p->head_dim, "the kernel", node, err));
     WF_TRY(wf_expect_vector(&call->w[2], halves * p->head_dim, "bias", "sla", node, err));
@@ -84,6 +101,14 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
 
 static wf_real positive(wf_real x) { return x > 0 ? x : 0; }
 
+/* [k | v] of what the query's window sees, at place j. */
+static const wf_real *seen_row(const wf_op_call *call, const wf_windows *w, const wf_window_query *q, uint32_t j) {
+    if (call->in[1].data != NULL) {
+        return wf_row(&call->in[1], q->segment * seen_rows(call, w) + j);
+    }
+    return wf_row(&call->in[0], wf_window_row(w, q, j / w->h.window, j % w->h.window)) + (size_t)call->p->heads * call->p->head_dim;
+}
+
 static void sum_keys(const wf_op_call *call, const wf_window_tile *t) {
     const uint32_t dim = call->p->head_dim, width = call->p->heads * dim, column = (t->head - t->w.first_head) * dim;
     const wf_window_query at = {t->segment, t->window / t->w.h.count, t->window % t->w.h.count, 0, 0};
@@ -93,16 +118,31 @@ static void sum_keys(const wf_op_call *call, const wf_window_tile *t) {
     for (uint32_t i = 0; i < dim; i++, sums += dim + 1) {
         double size = 0;
         memset(sums, 0, dim * sizeof *sums);
-        for (uint32_t j = 0; j < t->w.cells; j++) {
-            const wf_real *row = wf_row(&call->in[0], wf_window_row(&t->w, &at, j / t->w.h.window, j % t->w.h.window)) + t->head * dim;
-            wf_real k = positive(row[width + i] + positions[j * stride + i]);
+        for (uint32_t j = 0; j < seen_rows(call, &t->w); j++) {
+            const wf_real *row = seen_row(call, &t->w, &at, j) + t->head * dim;
+            wf_real k = positive(row[i] + positions[j * stride + i]);
             size += k;
             for (uint32_t e = 0; e < dim; e++) {
-                sums[e] += k * row[2 * width + e];
+                sums[e] += k * row[width + e];
             }
         }
         sums[dim] = (wf_real)size;
     }
+}
+
+/* Element i of v at a cell of the query's window. */
+static wf_real value_at(const wf_op_call *call, const wf_windows *w, const wf_window_query *q, uint32_t cell, uint32_t i) {
+    i += call->p->heads * call->p->head_dim;
+    if (call->in[1].data == NULL) {
+        return seen_row(call, w, q, cell)[i];
+    }
+    wf_axis_taps taps;
+    wf_real sum = 0;
+    wf_axis_taps_of(&taps, cell, seen_rows(call, w), w->cells, WF_POSITION_BILINEAR);
+    for (uint32_t t = 0; t < taps.count; t++) {
+        sum += (wf_real)taps.weight[t] * seen_row(call, w, q, taps.first + t)[i];
+    }
+    return sum;
 }
 
 /* Element e of the convolution at the query's place; `column` is its channel, `weight` its kernel's. */
@@ -115,7 +155,7 @@ static wf_real convolve(const wf_op_call *call, const wf_windows *w, const wf_wi
             uint32_t y = q->y + ky - p->kernel_h / 2, x = q->x + kx - p->kernel_w / 2; /* wrap below zero */
             if (y < w->v.window && x < w->h.window) {
                 sum += weights[(size_t)(ky * p->kernel_w + kx) * wf_round_up(call->w[1].k, WF_LANES) + weight] *
-                       wf_row(&call->in[0], wf_window_row(w, q, y, x))[column];
+                       value_at(call, w, q, y * w->h.window + x, column);
             }
         }
     }
@@ -123,7 +163,7 @@ static wf_real convolve(const wf_op_call *call, const wf_windows *w, const wf_wi
 }
 
 static void attend(const wf_op_call *call, const wf_windows *w, uint32_t half, uint32_t row, uint32_t head) {
-    const uint32_t dim = call->p->head_dim, width = call->p->heads * dim;
+    const uint32_t dim = call->p->head_dim;
     const wf_window_query at = wf_window_find(w, row);
     const uint32_t window = (at.segment * w->v.count + at.top) * w->h.count + at.left;
     const wf_windows front = wf_windows_of(call, 0);
@@ -138,7 +178,7 @@ static void attend(const wf_op_call *call, const wf_windows *w, uint32_t half, u
         for (uint32_t i = 0; i < dim; i++) {
             mixed += positive(q[i]) * sums[i * (dim + 1) + e];
         }
-        y[e] = (wf_real)(mixed / (size + wf_real_eps(call->p->eps))) + convolve(call, w, &at, 2 * width + head * dim + e, half * dim + e);
+        y[e] = (wf_real)(mixed / (size + wf_real_eps(call->p->eps))) + convolve(call, w, &at, head * dim + e, half * dim + e);
     }
 }
 

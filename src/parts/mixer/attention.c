@@ -1,4 +1,4 @@
-/* Multi-head self-attention over all cells of the map, or within windows of it: qkv [3·heads·d, c], softmax(q kᵀ / √d + bias) v, proj.
+/* Multi-head self-attention over all cells of the map, over a reduced map (qkv.c), or within windows of it: softmax(q kᵀ / √d + bias) v, proj.
    Windows may have a table of relative positions, "position.weight" [(2·height − 1)·(2·width − 1), heads]. Where maps are padded to
    whole windows, the padding is zeros in front of qkv: behind it, its bias; or "qkv.pad", when a conversion changed that bias. */
 #include "parts/parts.h"
@@ -18,12 +18,12 @@ static void add_window(wf_graph *g, const wf_mixer *mixer, wf_attention *a) {
 wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer) {
     uint32_t c = wf_graph_shape(g, n)->c;
     uint32_t mark = wf_graph_enter(g, "mixer");
-    wf_id qkv = wf_node_linear(g, n, "qkv", 3 * mixer->heads * mixer->head_dim, mixer->qkv_bias); /* [rows, 3·heads·d] */
+    wf_id others, qkv = wf_mixer_qkv(g, n, mixer, &others);
     if (mixer->qk_norm) {
         qkv = wf_node_head_norm(g, qkv, "q_norm", 0, mixer->heads, mixer->head_dim, mixer->qk_eps);
         qkv = wf_node_head_norm(g, qkv, "k_norm", mixer->heads, mixer->heads, mixer->head_dim, mixer->qk_eps);
     }
-    wf_attention a = {mixer->heads, mixer->head_dim, (float)(1 / __builtin_sqrt(mixer->head_dim)), mixer->windows, WF_NONE, WF_NONE, WF_NONE};
+    wf_attention a = {mixer->heads, mixer->head_dim, (float)(1 / __builtin_sqrt(mixer->head_dim)), mixer->windows, WF_NONE, WF_NONE, others};
     add_window(g, mixer, &a);
     wf_id heads = wf_node_attention(g, qkv, "heads", &a); /* [rows, heads·d] */
     wf_id y = wf_node_linear(g, heads, "proj", c, true);

@@ -197,6 +197,30 @@ WF_TEST(a_padded_convolution_takes_no_shift) {
     end(&b);
 }
 
+/* PVT: k and v come from a map that a convolution reduces. The norm in front folds into both its readers; the one behind is alone with
+   the convolution and the product, so it folds and loses its mean whatever the residual stream does. */
+WF_TEST(a_reduction_is_a_stream_of_its_own) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    wf_conv embed = {32, 2, 2, 0, true}, cells = {32, 2, 2, 0, true};
+    x = wf_node_layer_norm(g, wf_node_conv2d(g, x, "embed@32x128", &embed), "en@32", 1e-5f);
+    wf_id n = wf_node_layer_norm(g, x, "n1@32", 1e-6f), r = wf_node_conv2d(g, n, "sr@32x128", &cells);
+    wf_id kv = wf_node_linear(g, wf_node_layer_norm(g, r, "rn@32", 1e-5f), "kv@64x32", 64, true);
+    wf_attention a = {.heads = 2, .head_dim = 16, .scale = 0.25f, .table = WF_NONE, .padding = WF_NONE, .others = kv};
+    wf_id heads = wf_node_attention(g, wf_node_linear(g, n, "q@32x32", 32, true), "heads", &a);
+    x = wf_node_residual(g, x, wf_node_linear(g, heads, "proj@32x32", 32, true), "mixed", WF_NONE);
+    finish(&b, x);
+    expect(unfoldable(&b, "n1@32"), "");
+    CHECK(norm_named(&b, "n1@32")->reader_count == 2, "q and the reduction read it");
+    expect(unfoldable(&b, "rn@32"), "");
+    expect(refusal(&b, "rn@32"), "");
+    expect(refusal(&b, "en@32"), "");
+    expect(unfoldable(&b, "en@32"), "(layer_norm) reads it");
+    expect(refusal(&b, "n1@32"), "\"en@32\" (layer_norm) begins the residual stream");
+    end(&b);
+}
+
 /* Sharing (WideNet, tied embeddings): one tensor cannot be two things. */
 WF_TEST(shared_weights_are_refused) {
     bench b;
@@ -238,6 +262,7 @@ int main(void) {
     RUN(post_ln_is_refused);
     RUN(group_norm_and_pooling_are_refused);
     RUN(a_padded_convolution_takes_no_shift);
+    RUN(a_reduction_is_a_stream_of_its_own);
     RUN(shared_weights_are_refused);
     RUN(outputs_hold_their_norms);
     return wf_test_done();

@@ -1,6 +1,7 @@
 /* sla: by hand, against the quadratic form, more tokens than a block, queries without a positive lane, windows and stripes as segments
-   of their own, and its refusals. */
+   of their own, keys and values of fewer rows, and its refusals. */
 #include "cut_map.h"
+#include "golden.h"
 
 static kc_spec sla(uint32_t n, uint32_t h, uint32_t w, uint32_t heads, uint32_t dim, uint32_t window) {
     kc_spec s = {.op = WF_OP_SLA,
@@ -184,11 +185,128 @@ WF_TEST(sla_refuses) {
     kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the table of positions is 24 x 16 but 20 x 8 is expected");
 }
 
+/* q alone over h × w, [k | v] of `seen` rows. */
+static kc_spec others(uint32_t n, uint32_t h, uint32_t w, uint32_t seen, uint32_t heads, uint32_t dim, uint32_t window) {
+    kc_spec s = sla(n, h, w, heads, dim, window);
+    s.in[0].c = heads * dim;
+    s.in[1] = (wf_shape){n, seen, 1, 2 * heads * dim, WF_LAYOUT_ROWS};
+    s.w[0].n = seen;
+    return s;
+}
+
+/* Without a positive query nothing but the window is left; of one cell and weight 1 it shows v stretched. */
+static void check_stretch(const char *name, uint32_t h) {
+    golden x = golden_of(name, "in/x"), want = golden_of(name, "out/y_f64"); /* [b, c, rows] */
+    uint32_t b = x.dims[1], c = x.dims[2], rows = x.dims[3], to = want.dims[3];
+    kc_spec s = others(b, h, to / h, rows, 1, c, 1);
+    kernel_case k;
+    if (!kc_init(&k, &s)) {
+        return;
+    }
+    float *kv = kc_alloc((size_t)b * rows * 2 * c * sizeof *kv), *zero = kc_alloc((size_t)b * to * c * sizeof *zero), one[8], none[8] = {0};
+    golden rows_of = want;
+    rows_of.values = kc_alloc(want.count * sizeof *rows_of.values);
+    for (uint32_t i = 0; i < b * c * to; i++) {
+        rows_of.values[((size_t)(i / to / c) * to + i % to) * c + i / to % c] = want.values[i];
+        zero[i] = 0;
+    }
+    for (uint32_t i = 0; i < b * c * rows; i++) {
+        size_t at = ((size_t)(i / rows / c) * rows + i % rows) * 2 * c + i / rows % c;
+        kv[at] = 1;
+        kv[at + c] = (float)x.values[i];
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        one[i] = 1;
+    }
+    kc_set_input(&k, 0, zero);
+    kc_set_input(&k, 1, kv);
+    kc_set_weight(&k, 1, one);
+    kc_set_weight(&k, 2, none);
+    golden_check(&k, rows_of, 1e-13, 3e-7);
+    free(x.values);
+    free(want.values);
+    free(kv);
+    free(zero);
+    kc_free(&k);
+}
+
+WF_TEST(stretched_values_equal_torch) {
+    check_stretch("interp_linear_up", 4);
+    check_stretch("interp_linear_16_144", 12);
+}
+
+/* Its own rows handed in as others: nothing is stretched, so the numbers are the same. */
+WF_TEST(own_rows_as_others) {
+    kc_spec s = sla(2, 7, 11, 2, 12, 5), o = others(2, 7, 11, 77, 2, 12, 5);
+    kernel_case self, apart;
+    if (!kc_init(&self, &s)) {
+        return;
+    }
+    if (kc_init(&apart, &o)) {
+        for (int form = 0; form < KC_FORMS; form++) {
+            size_t real = kc_real((kc_form)form);
+            for (uint32_t r = 0; r < 154; r++) {
+                const char *row = (const char *)self.call[form].in[0].data + (size_t)r * wf_shape_stride(&s.in[0]) * real;
+                memcpy((char *)apart.call[form].in[0].data + (size_t)r * wf_shape_stride(&o.in[0]) * real, row, 24 * real);
+                memcpy((char *)apart.call[form].in[1].data + (size_t)r * wf_shape_stride(&o.in[1]) * real, row + 24 * real, 48 * real);
+            }
+            for (int i = 0; i < 3; i++) {
+                size_t stride = wf_round_up(s.w[i].k, WF_LANES);
+                memcpy((void *)apart.call[form].w[i].data, self.call[form].w[i].data, s.w[i].n * stride * real);
+            }
+            kc_run(&self, (kc_form)form);
+            kc_run(&apart, (kc_form)form);
+            CHECK(memcmp(apart.call[form].out.data, self.call[form].out.data, kc_out_bytes(&self, (kc_form)form)) == 0, "form %d", form);
+        }
+        kc_free(&apart);
+    }
+    kc_free(&self);
+}
+
+/* One row for all, numbers that do not divide, heads of odd sizes, more than a block of them. */
+WF_TEST(fewer_rows_of_any_number) {
+    static const uint32_t cases[][7] = {{2, 8, 8, 16, 2, 8, 5}, {1, 16, 16, 4, 1, 16, 5}, {3, 5, 7, 11, 3, 5, 3}, {2, 3, 9, 1, 4, 33, 7},
+                                        {1, 28, 28, 196, 2, 64, 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *v = cases[i];
+        kc_spec s = others(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            continue;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+        }
+        CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 3e-6, "case %zu, scalar: %.2e", i, kc_error(&c, KC_SCALAR, KC_F64));
+        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 3e-6, "case %zu, simd: %.2e", i, kc_error(&c, KC_SIMD, KC_F64));
+        for (uint32_t segment = 0; segment < v[0]; segment++) {
+            kc_check_segment(&c, segment);
+        }
+        kc_free(&c);
+    }
+}
+
+WF_TEST(others_refuse) {
+    kc_spec s = others(1, 4, 4, 4, 2, 8, 5);
+    s.in[1].c = 48;
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "sla \"a.b\": q has 16 channels in 1 segments and k and v have 48 in 1; 2 heads of size 8 need 16 and 2 x 16");
+    s = others(1, 4, 4, 17, 2, 8, 5);
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": k and v have 17 rows a segment, more than the 16 of q");
+    s = others(1, 4, 4, 4, 2, 8, 5);
+    s.w[0].n = 16;
+    kc_expect_refusal(&s, WF_E_SHAPE, "sla \"a.b\": the table of positions is 16 x 16 but 4 x 16 is expected");
+}
+
 int main(void) {
     RUN(sla_by_hand);
     RUN(equals_the_quadratic_form);
     RUN(awkward_maps);
     RUN(windows_and_stripes_are_segments);
+    RUN(stretched_values_equal_torch);
+    RUN(own_rows_as_others);
+    RUN(fewer_rows_of_any_number);
     RUN(sla_refuses);
+    RUN(others_refuse);
     return wf_test_done();
 }
