@@ -257,6 +257,33 @@ uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback) {
     return (uint32_t)u;
 }
 
+const wf_json *wf_map_item(const wf_json *v, uint32_t i) {
+    return v != NULL && v->kind == WF_JSON_ARRAY ? (i < v->count ? wf_json_at(v, i) : NULL) : v;
+}
+
+uint32_t wf_map_number(wf_mapping *m, const char *key, const wf_json *v) {
+    unsigned long long u;
+    if (v == NULL || v->kind == WF_JSON_NULL) {
+        return 0;
+    }
+    if (!wf_json_to_u64(v, &u) || u > 1 << 20) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no whole number from 0 to 1048576, or no list of such: correct it", key,
+                    m->config.file);
+        return 0;
+    }
+    return (uint32_t)u;
+}
+
+uint32_t wf_map_arg_item(wf_mapping *m, const char *key, uint32_t i) { return wf_map_number(m, key, wf_map_item(wf_map_key(m, key), i)); }
+
+void wf_map_expect_item(wf_mapping *m, const char *key, uint32_t i, uint32_t found) {
+    uint32_t value = wf_map_arg_item(m, key, i);
+    if (value != 0 && value != found) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s of %s is %u (number %u), but the checkpoint has %u: another model's config?", key,
+                    m->config.file, value, i, found);
+    }
+}
+
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback) {
     const wf_json *v = wf_map_key(m, key);
     if (v == NULL || v->kind == WF_JSON_NULL) {

@@ -101,6 +101,7 @@ typedef wf_status (*wf_map_function)(wf_mapping *m, bool *known);
 wf_status wf_map_poolformer(wf_mapping *m, bool *known);
 wf_status wf_map_vit(wf_mapping *m, bool *known);
 wf_status wf_map_swin(wf_mapping *m, bool *known);
+wf_status wf_map_pvt(wf_mapping *m, bool *known);
 wf_status wf_map_gguf(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
@@ -149,6 +150,14 @@ void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const 
 const wf_json *wf_map_key(const wf_mapping *m, const char *key);
 /* args.KEY as a whole number, `fallback` when absent or null. */
 uint32_t wf_map_arg(wf_mapping *m, const char *key, uint32_t fallback);
+/* Item i of a list, or the value itself for every i; NULL behind the list's end. */
+const wf_json *wf_map_item(const wf_json *v, uint32_t i);
+/* A value of args.KEY as a whole number; 0 when it is NULL or null. */
+uint32_t wf_map_number(wf_mapping *m, const char *key, const wf_json *v);
+/* Item i of args.KEY as a number; 0 when the config does not say. */
+uint32_t wf_map_arg_item(wf_mapping *m, const char *key, uint32_t i);
+/* Fails when the config says another number there than the checkpoint has. */
+void wf_map_expect_item(wf_mapping *m, const char *key, uint32_t i, uint32_t found);
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
 /* The norm of a node after the rewrite; `before` where it was not replaced. */
 const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *before);

@@ -1,8 +1,8 @@
 // Not a test: Swin's forward pass in doubles, one picture, written down step by step as timm ≥ 0.9 (roll, then pad) and transformers
 // (pad, then roll) do it, with whole maps that are rolled, padded, cut and put together again. It shares nothing with the engine.
 
-const at = (m, y, x) => m.data.subarray((y * m.w + x) * m.c, (y * m.w + x + 1) * m.c);
-const map = (h, w, c) => ({h, w, c, data: new Float64Array(h * w * c)});
+export const at = (m, y, x) => m.data.subarray((y * m.w + x) * m.c, (y * m.w + x + 1) * m.c);
+export const map = (h, w, c) => ({h, w, c, data: new Float64Array(h * w * c)});
 
 function each(m, h, w, from) {
     const out = map(h, w, m.c);
@@ -16,7 +16,7 @@ function each(m, h, w, from) {
 const pad = (m, h, w) => each(m, h, w, (y, x) => [y, x]); // zeros behind; smaller sizes crop
 const roll = (m, dy, dx) => each(m, m.h, m.w, (y, x) => [(y + dy + m.h) % m.h, (x + dx + m.w) % m.w]);
 
-function linear(m, weight, bias) {
+export function linear(m, weight, bias) {
     const n = weight.length / m.c,
         out = map(m.h, m.w, n);
     for (let r = 0; r < m.h * m.w; r++)
@@ -47,8 +47,8 @@ function erf(x) {
     for (let n = 1; Math.abs(term) > 1e-18; n++) sum += term *= (2 * x * x) / (2 * n + 1);
     return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
-const gelu = (m) => ({...m, data: m.data.map((v) => 0.5 * v * (1 + erf(v / Math.SQRT2)))});
-const add = (a, b) => ({...a, data: a.data.map((v, i) => v + b.data[i])});
+export const gelu = (m) => ({...m, data: m.data.map((v) => 0.5 * v * (1 + erf(v / Math.SQRT2)))});
+export const add = (a, b) => ({...a, data: a.data.map((v, i) => v + b.data[i])});
 
 // torch slices (0, -window), (-window, -shift), (-shift, end) of an axis, numbered
 function regions(size, window, shift) {

@@ -99,39 +99,11 @@ static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_
     return t;
 }
 
-/* Item i of a list, or the value itself; a number of the config, 0: not told. */
-static const wf_json *item(const wf_json *v, uint32_t i) {
-    return v != NULL && v->kind == WF_JSON_ARRAY ? (i < v->count ? wf_json_at(v, i) : NULL) : v;
-}
-
-static uint32_t number_of(wf_mapping *m, const char *key, const wf_json *v) {
-    unsigned long long u;
-    if (v == NULL || v->kind == WF_JSON_NULL) {
-        return 0;
-    }
-    if (!wf_json_to_u64(v, &u) || u > 1 << 20) {
-        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no whole number from 0 to 1048576, or no list of such: correct it", key,
-                    m->config.file);
-        return 0;
-    }
-    return (uint32_t)u;
-}
-
-static uint32_t told(wf_mapping *m, const char *key, uint32_t i) { return number_of(m, key, item(wf_map_key(m, key), i)); }
-
 /* window_size: one number or [height, width] for all stages, or a list with either for each; two numbers are a height and a width. */
 static uint32_t told_window(wf_mapping *m, uint32_t stage, uint32_t axis) {
-    const wf_json *v = wf_map_key(m, "window_size"), *first = item(v, 0);
+    const wf_json *v = wf_map_key(m, "window_size"), *first = wf_map_item(v, 0);
     bool by_stage = v != NULL && v->kind == WF_JSON_ARRAY && (v->count != 2 || (first != NULL && first->kind == WF_JSON_ARRAY));
-    return number_of(m, "window_size", item(by_stage ? item(v, stage) : v, axis));
-}
-
-static void expect_told(wf_mapping *m, const char *key, uint32_t i, uint32_t found) {
-    uint32_t value = told(m, key, i);
-    if (value != 0 && value != found) {
-        wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s of %s is %u (number %u), but the checkpoint has %u: another model's config?", key,
-                    m->config.file, value, i, found);
-    }
+    return wf_map_number(m, "window_size", wf_map_item(by_stage ? wf_map_item(v, stage) : v, axis));
 }
 
 /* Linear attention in the first blocks of a stage, and what its tensors tell. */
@@ -187,8 +159,8 @@ static void read_stages(wf_mapping *m, details *d) {
         if (m->status != WF_OK) {
             return;
         }
-        expect_told(m, "depths", s, d->blocks[s]);
-        expect_told(m, "num_heads", s, d->heads[s]);
+        wf_map_expect_item(m, "depths", s, d->blocks[s]);
+        wf_map_expect_item(m, "num_heads", s, d->heads[s]);
         if (d->heads[s] == 0 || d->width[s] % d->heads[s] != 0) {
             wf_map_fail(m, WF_E_UNSUPPORTED, block_name(m, d, s, 0), "stage %u has %u heads, which do not divide the width %u", s, d->heads[s],
                         d->width[s]);
@@ -245,7 +217,7 @@ static void read_size(wf_mapping *m, details *d) {
     const char *key = d->lib == HF ? "image_size" : "img_size";
     uint32_t known = side_of_masks(m, d), assumed = d->linear[0] != 0 ? d->sla_window[0] * d->patch : square_window(table_rows(m, d, 0)) * 32;
     for (uint32_t i = 0; i < 2; i++) {
-        d->side[i] = told(m, key, i);
+        d->side[i] = wf_map_arg_item(m, key, i);
     }
     if (d->side[0] == 0 || d->side[1] == 0) {
         d->side[0] = d->side[1] = known != 0 ? known : assumed;
@@ -261,7 +233,7 @@ static void read_size(wf_mapping *m, details *d) {
 
 /* Windows of linear attention: the grid where window_size is larger, so that the table is bound to it. */
 static void read_linear_windows(wf_mapping *m, details *d, uint32_t s, const uint32_t grid[2]) {
-    uint32_t nominal = told(m, "window_size", 0), smaller = grid[0] < grid[1] ? grid[0] : grid[1];
+    uint32_t nominal = wf_map_arg_item(m, "window_size", 0), smaller = grid[0] < grid[1] ? grid[0] : grid[1];
     nominal = nominal != 0 ? nominal : d->sla_window[0];
     uint32_t side = smaller < nominal ? smaller : nominal;
     if (d->sla_window[s] != side || grid[0] % side != 0 || grid[1] % side != 0) {
@@ -309,7 +281,7 @@ static void read_windows(wf_mapping *m, details *d) {
 /* attn_type: a letter a stage, or a list of such and M<n>. */
 static void expect_attention(wf_mapping *m, const details *d) {
     const wf_json *types = wf_map_key(m, "attn_type");
-    expect_told(m, "kernel_size", 0, d->kernel);
+    wf_map_expect_item(m, "kernel_size", 0, d->kernel);
     wf_map_key(m, "focusing_factor"); /* the source stores it and never uses it */
     for (uint32_t s = 0; s < d->stages && types != NULL && types->kind == WF_JSON_STRING && strlen(types->string) == d->stages; s++) {
         bool linear = d->linear[s] == d->blocks[s];
@@ -340,12 +312,12 @@ static void configure(wf_mapping *m, details *d) {
         wf_map_need_class(m, "norm_layer", layer_norm);
     }
     d->qkv_bias = has(m, first, d->lib == HF ? ".attention.self.query.bias" : ".attn.qkv.bias");
-    expect_told(m, "embed_dim", 0, (uint32_t)patch->dims[0]);
-    expect_told(m, "patch_size", 0, d->patch);
+    wf_map_expect_item(m, "embed_dim", 0, (uint32_t)patch->dims[0]);
+    wf_map_expect_item(m, "patch_size", 0, d->patch);
     if (d->lib == HF) { /* what follows from the rest, or is for other uses of the backbone */
         static const char *const known[] = {"use_absolute_embeddings", "stage_names", "out_features", "out_indices"};
-        expect_told(m, "num_layers", 0, d->stages);
-        expect_told(m, "hidden_size", 0, d->stages > 0 ? d->width[d->stages - 1] : 0);
+        wf_map_expect_item(m, "num_layers", 0, d->stages);
+        wf_map_expect_item(m, "hidden_size", 0, d->stages > 0 ? d->width[d->stages - 1] : 0);
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
             wf_map_key(m, known[i]);
         }
@@ -466,7 +438,7 @@ static void map_ends(wf_mapping *m, const details *d, bool front) {
         m->classes = (uint32_t)t->dims[0];
         map_part(m, fc, "head", WF_MAP_LINEAR, "nc");
     }
-    expect_told(m, d->lib == HF ? "num_labels" : "num_classes", 0, m->classes);
+    wf_map_expect_item(m, d->lib == HF ? "num_labels" : "num_classes", 0, m->classes);
 }
 
 /* Anything of a stage or of the embedding that no part took would change the result: refuse it by name. */
