@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from timm.models import metaformer, vision_transformer
 from timm.models.metaformer import MetaFormer
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 
@@ -61,6 +62,8 @@ POOL = dict(depths=[1, 1, 2, 1], dims=[16, 24, 32, 40], num_classes=7, downsampl
 HF_VIT = dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=96, image_size=32, patch_size=8, num_labels=7)
 HF_SWIN = dict(embed_dim=24, depths=[2, 2], num_heads=[2, 3], window_size=7, image_size=56, patch_size=4, num_labels=7)
 HF_POOL = dict(depths=[1, 1, 2, 1], hidden_sizes=[16, 24, 32, 40], mlp_ratio=4.0, num_labels=7, layer_scale_init_value=1e-5)
+PVT2 = dict(depths=[1, 1, 2, 1], embed_dims=[8, 16, 20, 32], num_heads=[1, 2, 5, 8], num_classes=7)
+HF_PVT = dict(depths=[1, 1, 2, 1], hidden_sizes=[8, 16, 20, 32], num_attention_heads=[1, 2, 5, 8], image_size=64, num_labels=7)
 OUTPUT = {"crms": "is an output"}
 POOL_REFUSES = {"rms": "takes its statistics over more than one row", "crms": "takes its statistics over more than one row"}
 
@@ -79,6 +82,10 @@ def swin(name, *sizes, **change):
 
 def pool(name, *sizes, **change):
     return dict(name=f"timm-poolformer-{name}", make=MetaFormer, constructor=POOL | change, sizes=sizes, rewrites=POOL_REFUSES)
+
+
+def pvt2(name, *sizes, **change):
+    return dict(name=f"timm-pvtv2-{name}", make=PyramidVisionTransformerV2, constructor=PVT2 | change, sizes=sizes)
 
 
 def hf(name, kind, base, *sizes, **change):
@@ -192,6 +199,20 @@ MODELS = [
     refused("no known architecture", hf("dinov2", T.Dinov2ForImageClassification, HF_VIT)),
     refused("no known architecture", hf("swinv2", T.Swinv2ForImageClassification, HF_SWIN)),
     refused("hidden_act|activation", hf("swin-tanh-gelu", T.SwinForImageClassification, HF_SWIN, hidden_act="gelu_new")),
+    pvt2("plain", (2, 64, 64), (1, 96, 64), (1, 75, 91)),
+    pvt2("no-qkv-bias", (1, 64, 64), qkv_bias=False, sr_ratios=[4, 1, 2, 1], mlp_ratios=[2, 3, 4, 4]),
+    refuses({"crms": "begins the residual stream"}, pvt2("no-reduction", (1, 32, 48), sr_ratios=[1, 1, 1, 1], num_heads=[1, 2, 5, 4])),
+    pvt2("two-stages-grey", (1, 40, 40), depths=[2, 1], embed_dims=[12, 20], num_heads=[3, 2], sr_ratios=[2, 1], mlp_ratios=[4, 4], in_chans=1),
+    pvt2("features", (2, 64, 64), num_classes=0),
+    hf("pvt-plain", T.PvtForImageClassification, HF_PVT, (2, 64, 64)),
+    hf("pvt-no-qkv-bias", T.PvtForImageClassification, HF_PVT, (1, 96, 96), image_size=96, qkv_bias=False, sequence_reduction_ratios=[4, 2, 1, 1]),
+    hf("pvt-wide-mlp", T.PvtForImageClassification, HF_PVT, (1, 64, 64), mlp_ratios=[2, 3, 5, 6], layer_norm_eps=1e-5, num_attention_heads=[2, 4, 4, 4]),
+    hf("pvtv2-plain", T.PvtV2ForImageClassification, HF_PVT, (2, 64, 64), (1, 64, 100)),
+    hf("pvtv2-other-patches", T.PvtV2ForImageClassification, HF_PVT, (1, 40, 48), patch_sizes=[5, 3, 5, 3], strides=[2, 2, 2, 1], sr_ratios=[4, 2, 2, 1]),
+    hf("pvtv2-no-qkv-bias", T.PvtV2ForImageClassification, HF_PVT, (1, 64, 64), qkv_bias=False, layer_norm_eps=1e-5),
+    refused("pooling|linear", pvt2("pooled-attention", linear=True)),
+    refused("pooling|linear", hf("pvtv2-pooled-attention", T.PvtV2ForImageClassification, HF_PVT, linear_attention=True)),
+    refused("hidden_act|activation", hf("pvt-relu", T.PvtForImageClassification, HF_PVT, hidden_act="relu")),
 ]
 
 
@@ -236,7 +257,7 @@ def run(spec, model, x):
             y = model(x)
         else:
             side = spec["config"].get("image_size", 0)
-            own = list(x.shape[2:]) == (side if isinstance(side, list) else [side, side]) or "poolformer" in spec["name"]
+            own = list(x.shape[2:]) == (side if isinstance(side, list) else [side, side]) or re.search("poolformer|pvt", spec["name"])
             y = model(pixel_values=x, **({} if own else {"interpolate_pos_encoding": True})).logits
     return y.reshape(y.shape[0], -1).double().numpy()
 
