@@ -9,15 +9,18 @@
 
 typedef struct wf_container {
     uint32_t width, height;
-    uint32_t orientation;    /* EXIF, 1..8 */
-    bool cmyk_without_adobe; /* JPEG of four components that doesn't say how they are meant */
-    size_t palette_at;       /* PNG: offset of the PLTE chunk, 0 where there is none */
+    uint32_t orientation;     /* EXIF, 1..8 */
+    size_t palette_at;        /* PNG: offset of the PLTE chunk, 0 where there is none */
     uint32_t palette_missing; /* PNG: entries that an index could name and the palette lacks */
 } wf_container;
 
 wf_status wf_jpeg_inspect(const uint8_t *bytes, size_t n, const char *name, wf_container *out, wf_error *err);
 wf_status wf_png_inspect(const uint8_t *bytes, size_t n, const char *name, wf_container *out, wf_error *err);
 
+/* A JPEG that wf_jpeg_inspect has passed → RGB pixels (jpeg_decode.c). */
+wf_status wf_jpeg_decode(const uint8_t *bytes, size_t n, const char *name, wf_pixels *out, wf_error *err);
+
+wf_status wf_container_no_memory(const char *name, wf_error *err);
 /* Sides and pixel count within what image.h allows. */
 wf_status wf_container_check_size(const wf_container *c, const char *name, wf_error *err);
 

@@ -1,6 +1,6 @@
-/* JPEG and PNG bytes to upright RGB pixels. stb_image decodes (JPEG and PNG only, through our allocator); what it
-   doesn't check or know is done here first: the walks of jpeg.c and png.c, the size before any allocation, palettes
-   shorter than their indices, CMYK without Adobe's marker. Alpha is dropped, 16 bits become v >> 8, both as PIL's
+/* JPEG and PNG bytes to upright RGB pixels. jpeg_decode.c decodes JPEG, stb_image PNG (that alone, through our allocator); what the
+   latter doesn't check or know is done here first: the walk of png.c, the size before any allocation, palettes shorter than their
+   indices. Alpha is dropped, 16 bits become v >> 8, both as PIL's
    convert("RGB") does. Not part of the web engine: a page decodes with its platform. README.md: differences. */
 #include <limits.h>
 #include <string.h>
@@ -59,7 +59,6 @@ static void stb_free(void *block) {
 #define STBI_REALLOC(block, size) stb_realloc(block, size)
 #define STBI_FREE(block) stb_free(block)
 #define STBI_MAX_DIMENSIONS 65535
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
@@ -72,16 +71,7 @@ static void stb_free(void *block) {
 #pragma GCC diagnostic ignored "-Wunused-function" /* no pop: GCC judges them at the end of the file */
 #endif
 #define STB_IMAGE_IMPLEMENTATION
-/* On damaged entropy-coded data stb_image 2.27 lets its count of waiting bits fall below zero and then shifts by more than 31: the
-   bits that come out are nonsense either way (the picture is damaged), no memory is touched, and later versions stop there. The
-   shift alone is excused from the sanitizer (corpus: jpeg_code_bits_below_zero), everything else in stb is still watched. */
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((no_sanitize("shift"))), apply_to = function)
-#endif
 #include <stb/stb_image.h>
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
 
 wf_status wf_container_check_size(const wf_container *c, const char *name, wf_error *err) {
     if (c->width == 0 || c->height == 0) {
@@ -97,37 +87,19 @@ wf_status wf_container_check_size(const wf_container *c, const char *name, wf_er
     return WF_OK;
 }
 
-static wf_status no_memory(const char *name, wf_error *err) {
+wf_status wf_container_no_memory(const char *name, wf_error *err) {
     return wf_fail(err, WF_E_MEMORY, name, -1, "no memory to decode %s; close other programs or scale it down first",
                    name);
 }
 
-/* A copy of the file with `extra` put in at `at`; NULL when memory is exhausted. */
-static uint8_t *insert(const uint8_t *bytes, size_t n, size_t at, const uint8_t *extra, size_t extra_n) {
-    uint8_t *out = wf_alloc(n + extra_n);
+/* A copy of the PNG whose palette is filled up with black; NULL when memory is exhausted. */
+static uint8_t *mend(const uint8_t *bytes, size_t n, const wf_container *c, size_t *out_n) {
+    size_t length = wf_load_be32(bytes + c->palette_at), more = (size_t)c->palette_missing * 3, at = c->palette_at + 8 + length;
+    *out_n = n + more;
+    uint8_t *out = wf_alloc_zero(n + more);
     if (out != NULL) {
         memcpy(out, bytes, at);
-        memcpy(out + at, extra, extra_n);
-        memcpy(out + at + extra_n, bytes + at, n - at);
-    }
-    return out;
-}
-
-/* The two kinds of file that stb_image would read wrongly. */
-static bool needs_mending(const wf_container *c) { return c->cmyk_without_adobe || c->palette_missing > 0; }
-
-/* A copy with the missing piece. */
-static uint8_t *mend(const uint8_t *bytes, size_t n, const wf_container *c, size_t *out_n) {
-    static const uint8_t adobe[16] = {0xff, 0xee, 0, 14, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 0};
-    static const uint8_t black[768] = {0};
-    if (c->cmyk_without_adobe) {
-        *out_n = n + sizeof adobe;
-        return insert(bytes, n, 2, adobe, sizeof adobe);
-    }
-    size_t length = wf_load_be32(bytes + c->palette_at), more = (size_t)c->palette_missing * 3;
-    *out_n = n + more;
-    uint8_t *out = insert(bytes, n, c->palette_at + 8 + length, black, more);
-    if (out != NULL) {
+        memcpy(out + at + more, bytes + at, n - at);
         out[c->palette_at + 2] = (uint8_t)((length + more) >> 8);
         out[c->palette_at + 3] = (uint8_t)(length + more);
     }
@@ -146,7 +118,7 @@ static wf_status turn(wf_pixels *p, uint32_t orientation, const char *name, wf_e
                  [7] = {last_x + last_y, -row, -3}, [8] = {last_x, row, -3}};
     uint8_t *out = wf_alloc((size_t)w * h * 3);
     if (out == NULL) {
-        return no_memory(name, err);
+        return wf_container_no_memory(name, err);
     }
     const uint8_t *start = p->data + walk[orientation].start;
     ptrdiff_t across = walk[orientation].across, down = walk[orientation].down;
@@ -168,7 +140,7 @@ static wf_status turn(wf_pixels *p, uint32_t orientation, const char *name, wf_e
     return WF_OK;
 }
 
-static wf_status decode(const uint8_t *bytes, size_t n, const char *name, wf_pixels *out, wf_error *err) {
+static wf_status decode_png(const uint8_t *bytes, size_t n, const char *name, wf_pixels *out, wf_error *err) {
     int width = 0, height = 0, channels = 0;
     live.refused = false;
     uint8_t *data = stbi_load_from_memory(bytes, (int)n, &width, &height, &channels, 3);
@@ -180,7 +152,7 @@ static wf_status decode(const uint8_t *bytes, size_t n, const char *name, wf_pix
         const char *reason = stbi_failure_reason();
         reason = reason != NULL ? reason : "unknown";
         if (live.refused) {
-            return no_memory(name, err);
+            return wf_container_no_memory(name, err);
         }
         return wf_fail(err, WF_E_FORMAT, name, -1,
                        "%s is corrupt: its data do not decode (%s); save the picture again from its source", name, reason);
@@ -212,7 +184,8 @@ wf_status wf_image_decode(const void *bytes, size_t n, const char *name, wf_pixe
     wf_container c;
     name = name != NULL ? name : "the picture";
     *out = (wf_pixels){0};
-    if (n >= 2 && b[0] == 0xff && b[1] == 0xd8) {
+    bool jpeg = n >= 2 && b[0] == 0xff && b[1] == 0xd8;
+    if (jpeg) {
         WF_TRY(wf_jpeg_inspect(b, n, name, &c, err));
     } else if (n >= 4 && memcmp(b, "\x89PNG", 4) == 0) {
         WF_TRY(wf_png_inspect(b, n, name, &c, err));
@@ -223,13 +196,15 @@ wf_status wf_image_decode(const void *bytes, size_t n, const char *name, wf_pixe
         return wf_fail(err, WF_E_UNSUPPORTED, name, -1, "%s is larger than 2 GB; scale it down first", name);
     }
     wf_status status;
-    if (needs_mending(&c)) {
+    if (jpeg) {
+        status = wf_jpeg_decode(b, n, name, out, err);
+    } else if (c.palette_missing > 0) {
         size_t mended_n = 0;
         uint8_t *mended = mend(b, n, &c, &mended_n);
-        status = mended != NULL ? decode(mended, mended_n, name, out, err) : no_memory(name, err);
+        status = mended != NULL ? decode_png(mended, mended_n, name, out, err) : wf_container_no_memory(name, err);
         wf_free(mended);
     } else {
-        status = decode(b, n, name, out, err);
+        status = decode_png(b, n, name, out, err);
     }
     if (status == WF_OK && c.orientation != 1) {
         status = turn(out, c.orientation, name, err);

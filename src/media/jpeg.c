@@ -6,14 +6,13 @@
 
 #include "media/container.h"
 
-enum { DHT = 0xc4, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, APP1 = 0xe1, APP14 = 0xee, MAX_SCANS = 100 };
+enum { DHT = 0xc4, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, APP1 = 0xe1, MAX_SCANS = 100 };
 
 typedef struct jpeg_walk {
     const uint8_t *bytes;
     size_t n, pos;
     const char *name;
     wf_container *out;
-    bool adobe;
     uint32_t components, scans;
     uint8_t id[4], across[4], down[4]; /* component ids and sampling factors */
     bool scanned[4];
@@ -143,12 +142,10 @@ static wf_status finish(const jpeg_walk *w, wf_error *err) {
             return broken(w, "the end of the picture before all its components came", err);
         }
     }
-    w->out->cmyk_without_adobe = w->components == 4 && !w->adobe;
     return WF_OK;
 }
 
-/* Huffman tables: 1 byte of class and number, 16 counts, as many symbols. The decoder (stb_image 2.27) trusts the
-   counts and would write past its arrays of 256. */
+/* Huffman tables: 1 byte of class and number, 16 counts, as many symbols. */
 static wf_status check_huffman(const jpeg_walk *w, const uint8_t *body, size_t n, wf_error *err) {
     while (n > 0) {
         size_t symbols = 0;
@@ -180,7 +177,6 @@ static wf_status read_segment(jpeg_walk *w, uint8_t marker, const uint8_t *body,
     if (marker == APP1 && n > 6 && memcmp(body, "Exif\0", 6) == 0 && w->out->orientation == 1) {
         w->out->orientation = wf_exif_read(body + 6, n - 6);
     }
-    w->adobe = w->adobe || (marker == APP14 && n >= 12 && memcmp(body, "Adobe", 6) == 0);
     return WF_OK;
 }
 
