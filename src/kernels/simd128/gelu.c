@@ -19,10 +19,11 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     end = end < begin + TILE_ELEMENTS ? end : begin + TILE_ELEMENTS;
     const float *x = call->in[0].data;
     float *y = call->out.data;
-    for (size_t i = (size_t)begin; i < end; i += 8) {
-        v128_t a = wf_gelu(wasm_v128_load(x + i)), b = wf_gelu(wasm_v128_load(x + i + 4));
-        wasm_v128_store(y + i, a);
-        wasm_v128_store(y + i + 4, b);
+    for (size_t i = (size_t)begin; i < end; i += 16) {
+        v128_t v[4];
+        WF_EACH(j, 4) v[j] = wasm_v128_load(x + i + 4 * j);
+        wf_gelu_many(v, 4);
+        WF_EACH(j, 4) wasm_v128_store(y + i + 4 * j, v[j]);
     }
 }
 

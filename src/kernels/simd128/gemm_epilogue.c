@@ -18,34 +18,45 @@ typedef struct kind {
     bool stepped, gelu, scaled, added;
 } kind;
 
+/* `rows` rows, 1 or 2, of one panel. */
+WF_INLINE void some_rows(const wf_gemm *g, const part *at, const kind k, const uint32_t rows, uint32_t i, uint32_t j,
+                         const v128_t bias[2], const v128_t scale[2]) {
+    float *c = g->c + (size_t)(at->row + i) * g->ldc + j;
+    v128_t x[4];
+    WF_EACH(v, 2 * rows) {
+        x[v] = wasm_v128_load(c + v / 2 * g->ldc + v % 2 * 4);
+        x[v] = k.stepped ? wasm_f32x4_mul(x[v], wasm_v128_load32_splat(at->steps + i + v / 2)) : x[v];
+        x[v] = wasm_f32x4_add(x[v], bias[v % 2]);
+    }
+    if (k.gelu) {
+        wf_gelu_many(x, 2 * rows);
+    }
+    const float *residual = k.added ? g->residual + (size_t)(at->row + i) * g->ldr + j : NULL;
+    WF_EACH(v, 2 * rows) {
+        if (k.added) {
+            v128_t r = wasm_v128_load(residual + v / 2 * g->ldr + v % 2 * 4);
+            x[v] = k.scaled ? wf_madd(x[v], scale[v % 2], r) : wasm_f32x4_add(x[v], r);
+        } else if (k.scaled) {
+            x[v] = wasm_f32x4_mul(x[v], scale[v % 2]);
+        }
+        wasm_v128_store(c + v / 2 * g->ldc + v % 2 * 4, x[v]);
+    }
+}
+
 WF_INLINE void epilogue(const wf_gemm *g, const part *at, const kind k) {
     const v128_t none = wasm_f32x4_splat(0), one = wasm_f32x4_splat(1.0f);
     for (uint32_t j = at->column; j < at->column + at->columns; j += WF_PANEL) {
         v128_t bias[2], scale[2];
-        WF_UNROLL for (int v = 0; v < 2; v++) {
+        WF_EACH(v, 2) {
             bias[v] = g->bias != NULL ? wasm_v128_load(g->bias + j + 4 * v) : none;
             scale[v] = k.scaled && g->scale != NULL ? wasm_v128_load(g->scale + j + 4 * v) : one;
         }
-        const size_t ldc = g->ldc, ldr = g->ldr;
-        float *c = g->c + at->row * ldc + j;
-        const float *residual = k.added ? g->residual + at->row * ldr + j : NULL;
-        for (uint32_t i = 0; i < at->rows; i++, c += ldc) {
-            v128_t step = k.stepped ? wasm_v128_load32_splat(at->steps + i) : one;
-            WF_UNROLL for (int v = 0; v < 2; v++) {
-                v128_t x = wasm_v128_load(c + 4 * v);
-                x = wasm_f32x4_add(k.stepped ? wasm_f32x4_mul(x, step) : x, bias[v]);
-                x = k.gelu ? wf_gelu(x) : x;
-                if (k.added) {
-                    v128_t r = wasm_v128_load(residual + 4 * v);
-                    x = k.scaled ? wf_madd(x, scale[v], r) : wasm_f32x4_add(x, r);
-                } else if (k.scaled) {
-                    x = wasm_f32x4_mul(x, scale[v]);
-                }
-                wasm_v128_store(c + 4 * v, x);
-            }
-            if (k.added) {
-                residual += ldr;
-            }
+        uint32_t i = 0;
+        for (; i + 2 <= at->rows; i += 2) {
+            some_rows(g, at, k, 2, i, j, bias, scale);
+        }
+        if (i < at->rows) {
+            some_rows(g, at, k, 1, i, j, bias, scale);
         }
     }
 }

@@ -14,28 +14,16 @@
 static const float gelu_table[] = {3.7f,          -3.7f,          0.5f,           -4.899729e-07f, 2.6888738e-05f,
                                    -6.175015e-4f, 7.848696e-3f,   -6.2587716e-2f, 0.39647508f};
 
-/* Two vectors at a time: each coefficient is loaded once for both. */
-WF_INLINE void gelu_for_bytes(v128_t x[2]) {
+/* Four vectors at a time: each coefficient is loaded once for all. */
+WF_INLINE void gelu_for_bytes(v128_t x[4]) {
     const float *k = wf_table(gelu_table);
-    v128_t y[2], t[2], p[2], c = wf_f32x4_at(k, 0), d = wf_f32x4_at(k, 1);
-    WF_UNROLL for (int v = 0; v < 2; v++) {
-        y[v] = wasm_f32x4_pmax(d, wasm_f32x4_pmin(c, x[v]));
-        t[v] = wasm_f32x4_mul(y[v], y[v]);
-    }
-    c = wf_f32x4_at(k, 3), d = wf_f32x4_at(k, 4);
-    WF_UNROLL for (int v = 0; v < 2; v++) {
-        p[v] = wf_madd(t[v], c, d);
-    }
-    WF_UNROLL for (int i = 5; i <= 8; i++) {
-        c = wf_f32x4_at(k, i);
-        WF_UNROLL for (int v = 0; v < 2; v++) {
-            p[v] = wf_madd(p[v], t[v], c);
-        }
-    }
+    v128_t y[4], t[4], t2[4], p[4], c = wf_f32x4_at(k, 0), d = wf_f32x4_at(k, 1);
+    WF_EACH(v, 4) y[v] = wasm_f32x4_pmax(d, wasm_f32x4_pmin(c, x[v]));
+    WF_EACH(v, 4) t[v] = wasm_f32x4_mul(y[v], y[v]);
+    WF_EACH(v, 4) t2[v] = wasm_f32x4_mul(t[v], t[v]);
+    wf_poly(k + 3, 5, t, t2, p, 4);
     c = wf_f32x4_at(k, 2);
-    WF_UNROLL for (int v = 0; v < 2; v++) {
-        x[v] = wasm_f32x4_mul(x[v], wf_madd(y[v], p[v], c));
-    }
+    WF_EACH(v, 4) x[v] = wasm_f32x4_mul(x[v], wf_madd(y[v], p[v], c));
 }
 
 static const int32_t bits_table[] = {0x4b400000};
@@ -48,19 +36,18 @@ typedef struct block {
     float rounding;
 } block;
 
-/* Columns at … at + 7 of a row, after the activation and the tail. The flags are constants where this is inlined. */
-WF_INLINE void two_vectors(const block *b, uint32_t at, v128_t x[2], const bool gelu, const bool tail, const bool bytes) {
-    WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
+/* Columns at … at + 15 of a row, after the activation and the tail. The flags are constants where this is inlined. */
+WF_INLINE void four_vectors(const block *b, uint32_t at, v128_t x[4], const bool gelu, const bool tail, const bool bytes) {
+    WF_EACH(v, 4) {
         x[v] = wasm_f32x4_convert_i32x4(wasm_v128_load(b->sums + at + 4 * v));
         x[v] = wf_madd(x[v], wasm_v128_load(b->m + at + 4 * v), wasm_v128_load(b->bias + at + 4 * v));
     }
     if (gelu && bytes) {
         gelu_for_bytes(x);
+    } else if (gelu) {
+        wf_gelu_many(x, 4);
     }
-    WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
-        if (gelu && !bytes) {
-            x[v] = wf_gelu(x[v]);
-        }
+    WF_EACH(v, 4) {
         if (tail) {
             v128_t scale = wasm_v128_load(b->scale + at + 4 * v);
             x[v] = b->residual != NULL ? wf_madd(x[v], scale, wasm_v128_load(b->residual + at + 4 * v))
@@ -73,26 +60,21 @@ WF_INLINE void one_row(const block *b, uint32_t columns, const bool gelu, const 
     const v128_t rounding = wasm_f32x4_splat(b->rounding), bits = wf_i32x4_at(wf_table(bits_table), 0);
     const v128_t lowest = wf_f32x4_at(wf_table(lowest_table), 0);
     for (uint32_t j = 0; j < columns; j += 16) {
-        v128_t half[2];
-        WF_UNROLL for (uint32_t h = 0; h < 2; h++) {
-            const uint32_t at = j + 8 * h;
-            v128_t x[2];
-            two_vectors(b, at, x, gelu, tail, bytes);
-            WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
-                if (!bytes) {
-                    wasm_v128_store(b->c + at + 4 * v, x[v]);
-                    continue;
-                }
-                x[v] = wasm_f32x4_mul(x[v], wasm_v128_load(b->inverse + at + 4 * v));
-                if (!gelu || tail) { /* GELU is never far below zero */
-                    x[v] = wasm_f32x4_pmax(lowest, x[v]);
-                }
-                x[v] = wasm_i32x4_sub(wasm_f32x4_add(x[v], rounding), bits);
+        v128_t x[4];
+        four_vectors(b, j, x, gelu, tail, bytes);
+        WF_EACH(v, 4) {
+            if (!bytes) {
+                wasm_v128_store(b->c + j + 4 * v, x[v]);
+                continue;
             }
-            half[h] = wasm_i16x8_narrow_i32x4(x[0], x[1]);
+            x[v] = wasm_f32x4_mul(x[v], wasm_v128_load(b->inverse + j + 4 * v));
+            if (!gelu || tail) { /* GELU is never far below zero */
+                x[v] = wasm_f32x4_pmax(lowest, x[v]);
+            }
+            x[v] = wasm_i32x4_sub(wasm_f32x4_add(x[v], rounding), bits);
         }
         if (bytes) {
-            wasm_v128_store(b->u + j, wasm_u8x16_narrow_i16x8(half[0], half[1]));
+            wasm_v128_store(b->u + j, wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(x[0], x[1]), wasm_i16x8_narrow_i32x4(x[2], x[3])));
         }
     }
 }
