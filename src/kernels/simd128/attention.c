@@ -196,15 +196,12 @@ static void add_bias(const geometry *g, const strips *s, float *scores, const fl
 
 /* Up to six of the listed queries, from `first` on. */
 static void attend(const wf_op_call *call, const geometry *g, const strips *s, uint32_t head, uint32_t first, uint32_t rows) {
-    wf_f32_tile t = {.a = s->queries, .lda = g->padded_dim, .ldc = g->padded_tokens, .kc = g->dim, .first = true};
+    wf_f32_tile t = {.a = s->queries, .lda = g->padded_dim, .ldc = g->padded_tokens, .kc = g->dim, .first = true,
+                     .b = s->keys, .panel = (size_t)PANEL * g->dim, .c = s->scores, .more = g->padded_tokens / PANEL - 1};
     for (uint32_t r = 0; r < rows; r++) {
         memcpy(s->queries + (size_t)r * g->padded_dim, s->rows[first + r] + (size_t)head * g->dim, g->dim * sizeof(float));
     }
-    for (uint32_t j = 0; j < g->padded_tokens; j += PANEL) {
-        t.b = s->keys + (size_t)j * g->dim;
-        t.c = s->scores + j;
-        wf_gemm_f32_tile(&t, rows, 1);
-    }
+    wf_gemm_f32_tile(&t, rows, 1);
     float inverse[STRIP], scale = call->p->scale;
     bool plain = call->w[0].n == 0 && call->p->shift_h + call->p->shift_w == 0;
     const float *bias = call->w[0].n != 0 ? (const float *)call->workspace + ((size_t)head * g->tokens + first) * g->padded_tokens : NULL;
@@ -215,13 +212,9 @@ static void attend(const wf_op_call *call, const geometry *g, const strips *s, u
         }
         inverse[r] = wf_softmax_row(scores, g->tokens, g->padded_tokens, plain ? scale : 1);
     }
-    wf_f32_tile m = {
-        .a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = g->tokens, .first = true};
-    for (uint32_t i = 0; i < g->padded_dim; i += PANEL) {
-        m.b = s->values + (size_t)i * g->tokens;
-        m.c = s->mixed + i;
-        wf_gemm_f32_tile(&m, rows, 1);
-    }
+    wf_f32_tile m = {.a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = g->tokens, .first = true,
+                     .b = s->values, .panel = (size_t)PANEL * g->tokens, .c = s->mixed, .more = g->padded_dim / PANEL - 1};
+    wf_gemm_f32_tile(&m, rows, 1);
     for (uint32_t r = 0; r < rows; r++) {
         if (s->out[first + r] == WF_WINDOW_PADDING) {
             continue;

@@ -21,6 +21,9 @@ static uint32_t panels_at_once(uint32_t m, bool decoded) {
     return m == 1 ? GROUP : m <= 3 || decoded ? DECODED_GROUP : GROUP;
 }
 
+/* Weights that stay in the L2 cache need not be touched ahead: the loads would only cost. */
+enum { NEAR_FLOATS = 131072 };
+
 /* Panels of the next group, as they lie in memory: `count` of them, `stride` floats apart. */
 typedef struct ahead {
     const float *from;
@@ -38,6 +41,15 @@ static void touch(const ahead *next, uint32_t from, uint32_t to) {
     }
 }
 
+/* Brings the lines of C that the next tile writes nearer: a store that misses waits, and the tile behind it with it. */
+static void touch_rows(const float *c, size_t ldc, uint32_t rows, uint32_t columns) {
+    for (uint32_t i = 0; i < rows; i++, c += ldc) {
+        for (uint32_t j = 0; j < columns; j += 16) {
+            (void)*(const volatile float *)(c + j);
+        }
+    }
+}
+
 /* A block of K: rows [row, row + rows) against `panels` panels, the first of which is `panel`. Rows
    are dealt out evenly: 49 = 4 × 6 + 5 × 5 wastes less than 8 × 6 + 1, since a tile of one row
    takes as long as one of four. */
@@ -45,15 +57,14 @@ static void rows_times_panels(const wf_gemm *g, wf_f32_tile t, uint32_t row, uin
                               uint32_t panels, bool last, const ahead *next) {
     uint32_t tiles = (rows + WF_TILE_ROWS - 1) / WF_TILE_ROWS;
     for (uint32_t i = 0; i < tiles; i++) {
-        uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0);
+        uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0), following = rows / tiles + (i + 1 < rows % tiles ? 1 : 0);
         t.c = g->c + (size_t)row * g->ldc + (size_t)panel * WF_PANEL;
-        if (g->m <= 3) {
-            wf_gemm_f32_tile(&t, count, panels);
-        } else {
-            wf_f32_tile one = t;
-            for (uint32_t p = 0; p < panels; p++, one.b += t.panel, one.c += WF_PANEL) {
-                wf_gemm_f32_tile(&one, count, 1);
-            }
+        if (i + 1 < tiles && t.first) {
+            touch_rows(g->c + (size_t)(row + count) * g->ldc + (size_t)panel * WF_PANEL, g->ldc, following, panels * WF_PANEL);
+        }
+        t.more = g->m <= 3 ? 0 : panels - 1;
+        wf_gemm_f32_tile(&t, count, g->m <= 3 ? panels : 1);
+        if (next->count != 0) {
             touch(next, next->floats * i / tiles, next->floats * (i + 1) / tiles);
         }
         if (last) {
@@ -104,7 +115,7 @@ static void row_block(const wf_gemm *g, uint32_t row, uint32_t rows, wf_panel_bl
             t.b = b[0];
             t.panel = panels > 1 ? (size_t)(b[1] - b[0]) : 0;
             ahead next = {0};
-            if (buffer == NULL) {
+            if (buffer == NULL && (uint64_t)k * g->w->n > NEAR_FLOATS) {
                 next = ahead_of(g, block, p + panels, panel_end, k0, kc, at_once);
             }
             rows_times_panels(g, t, row, rows, p, panels, k0 + t.kc == k, &next);

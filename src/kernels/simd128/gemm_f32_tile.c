@@ -10,37 +10,37 @@
 
 /* `rows` and `panels` are constants where this is inlined. */
 WF_INLINE void tile(const wf_f32_tile *t, const uint32_t rows, const uint32_t panels) {
-    const uint32_t vectors = 2 * panels;
-    v128_t sum[12];
-    const float *a[6], *b[4];
+    const uint32_t vectors = 2 * panels, kc = t->kc;
+    const size_t ldc = t->ldc, panel = t->panel;
+    const float *a[6], *first = t->b;
     float *c = t->c;
-    size_t ldc = t->ldc;
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
         a[i] = t->a + i * t->lda;
-        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            sum[i * vectors + j] = t->first ? wasm_f32x4_splat(0) : wasm_v128_load(c + i * ldc + 4 * j);
+    }
+    for (uint32_t left = t->more + 1; left > 0; left--, first += panels * panel, c += 8 * panels) {
+        v128_t sum[12];
+        const float *b[4];
+        WF_UNROLL for (uint32_t i = 0; i < rows * vectors; i++) {
+            sum[i] = t->first ? wasm_f32x4_splat(0) : wasm_v128_load(c + i / vectors * ldc + i % vectors * 4);
         }
-    }
-    WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
-        b[p] = t->b + p * t->panel;
-    }
-    const uint32_t kc = t->kc;
-    for (uint32_t k = 0; k < kc; k++) {
-        v128_t w[8];
         WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
-            w[2 * p] = wasm_v128_load(b[p] + 8 * k);
-            w[2 * p + 1] = wasm_v128_load(b[p] + 8 * k + 4);
+            b[p] = first + p * panel;
         }
-        WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-            v128_t x = wasm_v128_load32_splat(a[i] + k);
-            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                sum[i * vectors + j] = wf_madd(x, w[j], sum[i * vectors + j]);
+        for (uint32_t k = 0; k < kc; k++) {
+            v128_t w[8];
+            WF_UNROLL for (uint32_t p = 0; p < panels; p++, b[p - 1] += 8) {
+                w[2 * p] = wasm_v128_load(b[p]);
+                w[2 * p + 1] = wasm_v128_load(b[p] + 4);
+            }
+            WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+                v128_t x = wasm_v128_load32_splat(a[i] + k);
+                WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+                    sum[i * vectors + j] = wf_madd(x, w[j], sum[i * vectors + j]);
+                }
             }
         }
-    }
-    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            wasm_v128_store(c + i * ldc + 4 * j, sum[i * vectors + j]);
+        WF_UNROLL for (uint32_t i = 0; i < rows * vectors; i++) {
+            wasm_v128_store(c + i / vectors * ldc + i % vectors * 4, sum[i]);
         }
     }
 }

@@ -21,6 +21,7 @@ typedef struct wf_f32_tile {
     float *c; size_t ldc;          /* [rows, 8·panels] */
     uint32_t kc;
     bool first; /* C is taken as zero: the first block of K */
+    uint32_t more; /* groups of panels after the first, each at b + panels·panel and c + 8·panels of the one before */
 } wf_f32_tile;
 
 void wf_gemm_f32_tile(const wf_f32_tile *t, uint32_t rows, uint32_t panels);
