@@ -16,51 +16,60 @@ typedef enum lowering { WIDEN_ON_THE_WAY, WIDE, DOT } lowering;
 WF_INLINE v128_t odd_bytes(v128_t v) { return wasm_i16x8_shr(v, 8); }
 WF_INLINE v128_t even_bytes(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
 
-/* One tile of 8·panels columns; rows, panels and how are constants where this is inlined. */
-WF_INLINE void tile(const char *const a[6], const int8_t *const b[4], const int16_t *wide, const int32_t *start, int32_t *out,
+/* sum[i, j] += the products of 2 k (int16) or 4 k (bytes, `dot`) in w[j] and at a[i]. */
+WF_INLINE void add_products(v128_t sum[12], const v128_t *w, const char *const a[6], size_t at, const uint32_t rows,
+                            const uint32_t vectors, const bool dot) {
+    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
+        v128_t x = wasm_v128_load32_splat(a[i] + at);
+        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+            v128_t *s = &sum[i * vectors + j];
+#if WF_SIMD_HAS_DOT
+            if (dot) {
+                *s = wf_dot_i8x16_add(w[j], x, *s);
+                continue;
+            }
+#endif
+            (void)dot;
+            *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
+        }
+    }
+}
+
+/* One tile of 8·panels columns; rows, panels and how are constants where this is inlined. Weights are read through pointers
+   that move, which costs one addition a panel; an index costs three instructions in V8. */
+WF_INLINE void tile(const char *const a[6], const int8_t *const first[4], const int16_t *wide, const int32_t *start, int32_t *out,
                     size_t ldc, const uint32_t groups, const uint32_t rows, const uint32_t panels, const lowering how) {
-    const uint32_t vectors = 2 * panels, step = how == DOT ? 4 : 8; /* bytes of A for 4 k */
-    v128_t sum[12];
+    const uint32_t vectors = 2 * panels;
+    const int8_t *b[4];
+    v128_t sum[12], w[8], odd[8];
     WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
         v128_t begin = wasm_v128_load(start + 4 * j);
+        b[j / 2] = first[j / 2];
         WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
             sum[i * vectors + j] = begin;
         }
     }
-    for (uint32_t g = 0; g < groups; g++) {
-        v128_t w[8], odd[8];
+    for (uint32_t g = 0; how == WIDE && g < 2 * groups; g++, wide += 16) {
+        w[0] = wasm_v128_load(wide);
+        w[1] = wasm_v128_load(wide + 8);
+        add_products(sum, w, a, 4 * g, rows, 2, false);
+    }
+    for (uint32_t g = 0; how != WIDE && g < groups; g++) {
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            w[j] = how == WIDE ? wasm_v128_load(wide + 32 * g + 8 * j)
-                               : wasm_v128_load(b[j / 2] + WF_I8_GROUP * g + 16 * (j % 2));
+            w[j] = wasm_v128_load(b[j / 2] + 16 * (j % 2));
             if (how == WIDEN_ON_THE_WAY) {
                 odd[j] = odd_bytes(w[j]);
                 w[j] = even_bytes(w[j]);
             }
         }
-        WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-            v128_t x = wasm_v128_load32_splat(a[i] + step * g);
-            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                v128_t *s = &sum[i * vectors + j];
-#if WF_SIMD_HAS_DOT
-                if (how == DOT) {
-                    *s = wf_dot_i8x16_add(w[j], x, *s);
-                    continue;
-                }
-#endif
-                *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-            }
+        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+            b[p] += WF_I8_GROUP;
         }
-        if (how != DOT) {
-            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                w[j] = how == WIDE ? wasm_v128_load(wide + 32 * g + 16 + 8 * j) : odd[j];
-            }
-            WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-                v128_t x = wasm_v128_load32_splat(a[i] + step * g + 4);
-                WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                    v128_t *s = &sum[i * vectors + j];
-                    *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-                }
-            }
+        if (how == DOT) {
+            add_products(sum, w, a, 4 * g, rows, vectors, true);
+        } else {
+            add_products(sum, w, a, 8 * g, rows, vectors, false);
+            add_products(sum, odd, a, 8 * g + 4, rows, vectors, false);
         }
     }
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
