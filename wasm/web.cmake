@@ -53,6 +53,7 @@ foreach(variant simd relaxed)
         set(relaxed -mrelaxed-simd)
     endif()
     wf_program(kernel-bench-${variant} ${variant}-mt SOURCES tests/bench/kernels/bench.c tests/bench/kernels/prototype.c
+        tests/bench/kernels/prototype_i8.c
         LINK -msimd128 ${link} ${relaxed} ${threads} ${link_threads})
     set_target_properties(kernel-bench-${variant} PROPERTIES EXCLUDE_FROM_ALL TRUE
         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)

@@ -37,7 +37,7 @@ async function onnx(name, file, task, threads) {
   };
 }
 
-/** name → {file suffix, open}. `peer` marks what ratios are taken against. */
+/** name → {file suffix, open}. `peer` marks what ratios are taken against: the task of the same name. */
 export const entries = {
   "wasmformer relaxed": { suffix: ".gguf", open: (...a) => ours("relaxed", ...a) },
   "wasmformer simd": { suffix: ".gguf", open: (...a) => ours("simd", ...a) },
@@ -49,6 +49,8 @@ export const tasks = {
   "poolformer_s12 f32": { model: "s12", shape: [1, 3, 224, 224], macs: 1.815e9 },
   "poolformer_s12 q8_0": { model: "s12-q8_0", shape: [1, 3, 224, 224], macs: 1.815e9, only: ["wasmformer relaxed", "wasmformer simd"] },
   "poolformer_s12 int8": { model: "s12-int8", shape: [1, 3, 224, 224], macs: 1.815e9, only: ["wasmformer relaxed", "wasmformer simd"] },
+  "deit_tiny f32": { model: "deit_tiny", shape: [1, 3, 224, 224], macs: 1.254e9 },
+  "deit_tiny int8": { model: "deit_tiny-int8", shape: [1, 3, 224, 224], macs: 1.254e9 },
 };
 
 /** One measurement, in this process: warm up, then timed runs. */

@@ -3,7 +3,7 @@
 // bare matrix products and loops that read or copy memory, in interleaved short bursts; the fastest burst of each counts, which
 // holds on a machine that does other things too.
 //
-//   node kernels.mjs [--only gemm,conv,gemv,rows] [--builds simd,relaxed] [--threads 1] [--rounds 40] [--match WORD] [--out FILE.json]
+//   node kernels.mjs [--only gemm,gemm8,conv,gemv,rows] [--builds simd,relaxed] [--threads 1] [--rounds 40] [--match WORD] [--out FILE.json]
 //                    [--peer FOLDER]   also row ops of onnxruntime-web, from the models that make_ops.py writes there
 //
 // Builds the modules first (build/web/bench; needs `. ./emsdk_env.sh` and `cmake --preset web` once).
@@ -86,7 +86,7 @@ function gemm(engines, match, rounds) {
             jobs.push({engine, id: e.bench_linear(0, 0, m, k, n, 0, 1), work: m * k * n, kind: 'bare'});
             jobs.push({engine, id: e.bench_linear(0, 0, m, k, n, parts, 1), work: m * k * n, kind: 'epilogue'});
             for (const [r, v] of [[2, 4], [3, 3], [4, 2], [5, 2], [6, 2]]) {
-                const id = e.bench_prototype(r, v, m, k, n);
+                const id = e.bench_prototype(r, v, m, k, n, 0);
                 jobs.push({engine, id, work: e.bench_prototype_work(id), kind: 'prototype', tile: `${r}×${v}`});
             }
         }
@@ -104,6 +104,37 @@ function gemm(engines, match, rounds) {
     return rows;
 }
 
+/** I8 from bytes. "bare": floats out without an epilogue; "as used": fc1 makes GELU and bytes, the others their bias, scale and residual. */
+function gemm8(engines, match, rounds) {
+    const rows = [];
+    for (const [label, m, k, n, parts] of products.filter((p) => p[0].includes(match))) {
+        const jobs = [];
+        for (const engine of engines) {
+            const {exports: e} = engine;
+            e.bench_reset();
+            jobs.push({engine, id: e.bench_linear(types.I8, 1, m, k, n, 8, 1), work: m * k * n, kind: 'bare'});
+            jobs.push({engine, id: e.bench_linear(types.I8, 1, m, k, n, 8 | parts | (parts & 2 ? 16 : 0), 1), work: m * k * n, kind: 'as used'});
+            for (const [r, v] of [[2, 4], [3, 3], [4, 2], [5, 2], [6, 2]]) {
+                const id = e.bench_prototype(r, v, m, k, n, 1);
+                if (id >= 0) jobs.push({engine, id, work: e.bench_prototype_work(id), kind: 'prototype', tile: `${r}×${v}`});
+            }
+        }
+        measure(jobs, rounds);
+        const row = [label, `${m} × ${k} × ${n}`];
+        for (const engine of engines) {
+            const of = (kind) => jobs.filter((j) => j.engine === engine && j.kind === kind).map((j) => ({rate: 1e-9 * j.work / j.seconds, tile: j.tile}))
+                .sort((a, b) => b.rate - a.rate)[0];
+            const best = of('prototype');
+            row.push(num(of('bare').rate), num(of('as used').rate), `${num(best.rate)} (${best.tile})`, percent(of('bare').rate / best.rate), percent(of('as used').rate / best.rate));
+        }
+        rows.push(row);
+    }
+    const dots = ['16-bit products', 'the dot of u8 × s8', 'the dot of s8 × s8'];
+    table(`GEMM int8, GMAC/s (${engines.map((e) => `${e.build}: ${dots[e.exports.bench_dot()]}`).join(', ')})`,
+        ['layer', 'm × k × n', ...engines.flatMap((e) => [e.build, 'as used', 'prototype', 'share', 'as used'])], rows);
+    return rows;
+}
+
 function conv(engines, match, rounds) {
     const rows = [];
     for (const [label, size, c, n, kernel, stride, pad] of convolutions.filter((p) => p[0].includes(match))) {
@@ -113,7 +144,7 @@ function conv(engines, match, rounds) {
             e.bench_reset();
             jobs.push({engine, id: e.bench_conv(size, size, c, n, kernel, stride, pad), work: out * out * k * n});
             for (const [r, v] of [[4, 2], [6, 2]]) {
-                const id = e.bench_prototype(r, v, out * out, k, n);
+                const id = e.bench_prototype(r, v, out * out, k, n, 0);
                 jobs.push({engine, id, work: e.bench_prototype_work(id), prototype: true});
             }
         }
@@ -245,7 +276,7 @@ async function main() {
     const engines = [];
     for (const name of option('builds', 'simd,relaxed').split(',')) engines.push(await open(name, threads));
     console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.version}, ${threads} thread(s); the fastest of ${rounds} bursts`);
-    const parts = {gemm, conv, gemv, rows: rowOps, ...(option('peer') && {peer})}, results = {};
+    const parts = {gemm, gemm8, conv, gemv, rows: rowOps, ...(option('peer') && {peer})}, results = {};
     for (const part of option('only', Object.keys(parts).join()).split(',')) results[part] = await parts[part](engines, match, rounds);
     if (option('out')) writeFileSync(option('out'), JSON.stringify(results, null, 1));
 }

@@ -5,7 +5,7 @@
 //
 //   node run.mjs FOLDER [--threads 1,2] [--rounds 3] [--runs 15] [--tasks WORD] [--entries WORD,…] [--out FILE.json]
 //
-// FOLDER holds s12.onnx (make_poolformer.py) and s12.gguf, s12-q8_0.gguf, s12-int8.gguf (wasmformer convert); README.md has the three commands.
+// FOLDER holds the models of entries.mjs: .onnx from make_poolformer.py and make_deit.py, .gguf from wasmformer convert; README.md has the commands.
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { writeFileSync } from "node:fs";
@@ -70,7 +70,8 @@ async function compare() {
   console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.version}; medians of ${rounds} rounds × ${runs} runs\n`);
   console.log("| task | threads | runtime | ms | GFLOP/s | × onnxruntime-web | load ms |\n|---|---|---|---|---|---|---|");
   for (const r of table) {
-    const peer = table.find((p) => p.threads === r.threads && entries[p.entry].peer && p.task.split(" ")[0] === r.task.split(" ")[0]);
+    const peers = table.filter((p) => p.threads === r.threads && entries[p.entry].peer && p.task.split(" ")[0] === r.task.split(" ")[0]);
+    const peer = peers.find((p) => p.task === r.task) ?? peers[0]; // where it has no file of this type: its f32
     const rate = (2 * tasks[r.task].macs) / r.ms / 1e6;
     console.log(`| ${r.task} | ${r.threads} | ${r.entry} | ${r.ms.toFixed(1)} | ${rate.toFixed(1)} | ${peer ? (peer.ms / r.ms).toFixed(2) : "–"} | ${r.load.toFixed(0)} |`);
   }

@@ -150,7 +150,15 @@ static void *pack_matrix(const wf_weight *w, const wf_codec *codec) {
     return packed;
 }
 
-/* rows × k → n. parts: 1 bias, 2 GELU, 4 layer scale and residual. */
+/* A grid for bytes: scale, zero, no gains. */
+static void set_grid(wf_weight *w, float scale, float zero) {
+    for (int i = 0; i < 2; i++) {
+        w[i] = (wf_weight){take(WF_LANES * sizeof(float)), WF_PACK_VECTOR, WF_F32, 1, 1};
+        *(float *)w[i].data = i == 0 ? scale : zero;
+    }
+}
+
+/* rows × k → n. parts: 1 bias, 2 GELU, 4 layer scale and residual; I8 alone: 8 bytes in, 16 bytes out. */
 EXPORT(bench_linear) int32_t bench_linear(wf_dtype type, uint32_t int8_rows, uint32_t m, uint32_t k, uint32_t n,
                                           uint32_t parts, uint32_t copies) {
     const wf_codec *codec = wf_codec_get(type, int8_rows != 0);
@@ -168,8 +176,16 @@ EXPORT(bench_linear) int32_t bench_linear(wf_dtype type, uint32_t int8_rows, uin
     if (parts & 1) {
         j->call.w[1] = (wf_weight){NULL, WF_PACK_VECTOR, WF_F32, 1, n};
     }
-    if (type == WF_I8) { /* rows of floats, quantized with a step each */
+    if (type == WF_I8) { /* without parts & 8: rows of floats, quantized with a step each */
         j->call.w[WF_W_STEPS] = (wf_weight){NULL, WF_PACK_VECTOR, WF_F32, 1, n};
+        if (parts & 8) {
+            j->p.in_u8 = 1;
+            set_grid(&j->call.w[WF_W_IN_GRID], 0.01f, 128);
+        }
+        if (parts & 16) {
+            j->p.out_u8 = 1;
+            set_grid(&j->call.w[WF_W_OUT_GRID], 0.01f, 17);
+        }
     }
     wf_weight *w = &j->call.w[0];
     *w = (wf_weight){NULL, WF_PACK_PANELS, type, n, k};
@@ -182,6 +198,9 @@ EXPORT(bench_linear) int32_t bench_linear(wf_dtype type, uint32_t int8_rows, uin
     w->data = j->matrices[0];
     return (int32_t)finish_call(j, WF_OP_LINEAR);
 }
+
+/* 0: int16 products, 1 and 2: the relaxed dot. */
+EXPORT(bench_dot) uint32_t bench_dot(void) { return (uint32_t)wf_dot_current(); }
 
 EXPORT(bench_packed_bytes) double bench_packed_bytes(wf_dtype type, uint32_t int8_rows, uint32_t k, uint32_t n) {
     const wf_codec *codec = wf_codec_get(type, int8_rows != 0);
@@ -240,13 +259,13 @@ EXPORT(bench_text) char *bench_text(void) {
 static void prototype_tile(void *arg, uint32_t tile, uint32_t thread) {
     (void)thread;
     job *j = arg;
-    prototype_run(&j->product, tile, j->tiles);
+    (j->product.int8 ? prototype_i8_run : prototype_run)(&j->product, tile, j->tiles);
 }
 
-/* A bare product of `rows` × 4·`vectors` register tiles; -1 when there is no such tile. */
-EXPORT(bench_prototype) int32_t bench_prototype(uint32_t rows, uint32_t vectors, uint32_t m, uint32_t k, uint32_t n) {
-    prototype p = {.rows = rows, .vectors = vectors, .k = k};
-    if (!prototype_exists(&p)) {
+/* A bare product of `rows` × 4·`vectors` register tiles, of floats or of integers; -1 when there is no such tile. */
+EXPORT(bench_prototype) int32_t bench_prototype(uint32_t rows, uint32_t vectors, uint32_t m, uint32_t k, uint32_t n, uint32_t int8) {
+    prototype p = {.rows = rows, .vectors = vectors, .k = k, .int8 = int8 != 0};
+    if (!(int8 ? prototype_i8_exists : prototype_exists)(&p)) {
         return -1;
     }
     p.m = (m + rows * threads - 1) / (rows * threads) * (rows * threads);
@@ -298,8 +317,17 @@ static void read_tile(void *arg, uint32_t tile, uint32_t thread) {
         }                                                                                     \
     }
 EACH(copy_tile, 32, { wasm_v128_store(y + i + v, wasm_v128_load(x + i + v)); })
-EACH(exp_tile, 8, { wasm_v128_store(y + i + v, wf_exp(wasm_v128_load(x + i + v))); })
-EACH(gelu_tile, 8, { wasm_v128_store(y + i + v, wf_gelu(wasm_v128_load(x + i + v))); })
+#define FUNCTION(name, many)                                                  \
+    EACH(name, 16, {                                                          \
+        if (v == 0) {                                                         \
+            v128_t e[4];                                                      \
+            WF_EACH(n, 4) e[n] = wasm_v128_load(x + i + 4 * n);                \
+            many(e, 4);                                                       \
+            WF_EACH(n, 4) wasm_v128_store(y + i + 4 * n, e[n]);                \
+        }                                                                     \
+    })
+FUNCTION(exp_tile, wf_exp_many)
+FUNCTION(gelu_tile, wf_gelu_many)
 
 static void quantize_tile(void *arg, uint32_t tile, uint32_t thread) {
     (void)thread;
@@ -308,18 +336,20 @@ static void quantize_tile(void *arg, uint32_t tile, uint32_t thread) {
     wf_quantize_row(wf_dot_current(), j->from + begin, (uint32_t)(part_begin(j, tile + 1) - begin), (int16_t *)j->to + begin);
 }
 
+static const float softmax_scale = 1;
 /* Rows of 128 scores, copied to where the softmax is made, and divided. */
 static void softmax_tile(void *arg, uint32_t tile, uint32_t thread) {
     (void)thread;
     const job *j = arg;
+    const float scale = *(const volatile float *)&softmax_scale; /* unknown to the compiler, as in a model */
     for (size_t i = part_begin(j, tile); i + 128 <= part_begin(j, tile + 1); i += 128) {
         float *y = (float *)j->to + i;
-        for (int v = 0; v < 128; v += 4) {
-            wasm_v128_store(y + v, wasm_v128_load(j->from + i + v));
+        for (int v = 0; v < 128; v += 16) {
+            WF_EACH(n, 4) wasm_v128_store(y + v + 4 * n, wasm_v128_load(j->from + i + v + 4 * n));
         }
-        v128_t inverse = wasm_f32x4_splat(wf_softmax_row(y, 128, 128, 1));
-        for (int v = 0; v < 128; v += 4) {
-            wasm_v128_store(y + v, wasm_f32x4_mul(wasm_v128_load(y + v), inverse));
+        v128_t inverse = wasm_f32x4_splat(wf_softmax_row(y, 128, 128, scale));
+        for (int v = 0; v < 128; v += 16) {
+            WF_EACH(n, 4) wasm_v128_store(y + v + 4 * n, wasm_f32x4_mul(wasm_v128_load(y + v + 4 * n), inverse));
         }
     }
 }
