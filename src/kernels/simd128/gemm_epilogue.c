@@ -52,10 +52,10 @@ WF_INLINE void epilogue(const wf_gemm *g, const part *at, const kind k) {
             scale[v] = k.scaled && g->scale != NULL ? wasm_v128_load(g->scale + j + 4 * v) : one;
         }
         uint32_t i = 0;
-        for (; i + 2 <= at->rows; i += 2) {
+        for (; k.gelu && i + 2 <= at->rows; i += 2) { /* two rows share the coefficients */
             some_rows(g, at, k, 2, i, j, bias, scale);
         }
-        if (i < at->rows) {
+        for (; i < at->rows; i++) {
             some_rows(g, at, k, 1, i, j, bias, scale);
         }
     }

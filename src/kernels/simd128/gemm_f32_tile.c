@@ -26,7 +26,8 @@ WF_INLINE void tile(const wf_f32_tile *t, const uint32_t rows, const uint32_t pa
         WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
             b[p] = first + p * panel;
         }
-        for (uint32_t k = 0; k < kc; k++) {
+        uint32_t k = 0;
+        do { /* at least once: else the compiler writes the whole loop again for a kc of 0 */
             v128_t w[8];
             WF_UNROLL for (uint32_t p = 0; p < panels; p++, b[p - 1] += 8) {
                 w[2 * p] = wasm_v128_load(b[p]);
@@ -38,7 +39,7 @@ WF_INLINE void tile(const wf_f32_tile *t, const uint32_t rows, const uint32_t pa
                     sum[i * vectors + j] = wf_madd(x, w[j], sum[i * vectors + j]);
                 }
             }
-        }
+        } while (++k < kc);
         WF_UNROLL for (uint32_t i = 0; i < rows * vectors; i++) {
             wasm_v128_store(c + i / vectors * ldc + i % vectors * 4, sum[i]);
         }

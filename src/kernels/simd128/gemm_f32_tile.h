@@ -19,7 +19,7 @@ typedef struct wf_f32_tile {
     const float *a; size_t lda;    /* [rows, kc] */
     const float *b; size_t panel;  /* panel p begins at b + p·panel */
     float *c; size_t ldc;          /* [rows, 8·panels] */
-    uint32_t kc;
+    uint32_t kc; /* at least 1 */
     bool first; /* C is taken as zero: the first block of K */
     uint32_t more; /* groups of panels after the first, each at b + panels·panel and c + 8·panels of the one before */
 } wf_f32_tile;

@@ -1,42 +1,20 @@
 /* The micro-kernel in its lowerings (dot_probe.c), from the same panels; the forms of A are those of byte_rows.h:
    WF_DOT_U8S8, WF_DOT_S8S8   one relaxed dot for 4 k of 4 columns. Per 4 k and 6 × 8 tile: 2 loads of weights, 6 splats of
                 activations, 12 dots; the loads hide, so that the rate is the dots' own.
-   WF_DOT_I16   i32x4.dot_i16x8_s and an addition for 2 k of 4 columns. Shifting right by 8 in 16-bit lanes leaves k₁ and k₃,
-                shifting left first leaves k₀ and k₂, without a shuffle; activations are stored in that order. For many rows the
-                weights are widened once, into memory.
+   WF_DOT_I16   i32x4.dot_i16x8_s and an addition for 2 k of 4 columns (byte_products.h). For many rows the weights are widened
+                once, into memory.
    What an unsigned form and a zero point add to a sum is a multiple of Σ W: the sums begin at minus that (`start`). All of k runs
    in registers: no sum waits in memory. Limit: 16 products a dot, two dots a cycle where the CPU has VNNI. */
 #include "kernels/simd128/gemm_i8_tile.h"
 
-#include "base/simd.h"
+#include "kernels/simd128/byte_products.h"
 #include "kernels/simd128/i8_panel.h"
 
 typedef enum lowering { WIDEN_ON_THE_WAY, WIDE, DOT } lowering;
 
-WF_INLINE v128_t odd_bytes(v128_t v) { return wasm_i16x8_shr(v, 8); }
-WF_INLINE v128_t even_bytes(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
-
-/* sum[i, j] += the products of 2 k (int16) or 4 k (bytes, `dot`) in w[j] and at a[i]. */
-WF_INLINE void add_products(v128_t sum[12], const v128_t *w, const char *const a[6], size_t at, const uint32_t rows,
-                            const uint32_t vectors, const bool dot) {
-    WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-        v128_t x = wasm_v128_load32_splat(a[i] + at);
-        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            v128_t *s = &sum[i * vectors + j];
-#if WF_SIMD_HAS_DOT
-            if (dot) {
-                *s = wf_dot_i8x16_add(w[j], x, *s);
-                continue;
-            }
-#endif
-            (void)dot;
-            *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-        }
-    }
-}
-
 /* One tile of 8·panels columns; rows, panels and how are constants where this is inlined. Weights are read through pointers
-   that move, which costs one addition a panel; an index costs three instructions in V8. */
+   that move, which costs one addition a panel; an index costs three instructions in V8. Loops run at least once (k > 0), and
+   say so: for a count of 0 the compiler would write all around them a second time. */
 WF_INLINE void tile(const char *const a[6], const int8_t *const first[4], const int16_t *wide, const int32_t *start, int32_t *out,
                     size_t ldc, const uint32_t groups, const uint32_t rows, const uint32_t panels, const lowering how) {
     const uint32_t vectors = 2 * panels;
@@ -49,28 +27,33 @@ WF_INLINE void tile(const char *const a[6], const int8_t *const first[4], const 
             sum[i * vectors + j] = begin;
         }
     }
-    for (uint32_t g = 0; how == WIDE && g < 2 * groups; g++, wide += 16) {
-        w[0] = wasm_v128_load(wide);
-        w[1] = wasm_v128_load(wide + 8);
-        add_products(sum, w, a, 4 * g, rows, 2, false);
-    }
-    for (uint32_t g = 0; how != WIDE && g < groups; g++) {
-        WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            w[j] = wasm_v128_load(b[j / 2] + 16 * (j % 2));
-            if (how == WIDEN_ON_THE_WAY) {
-                odd[j] = odd_bytes(w[j]);
-                w[j] = even_bytes(w[j]);
+    uint32_t g = 0;
+    if (how == WIDE) {
+        do {
+            w[0] = wasm_v128_load(wide);
+            w[1] = wasm_v128_load(wide + 8);
+            wf_add_products(sum, w, a, 4 * g, rows, 2, false);
+            wide += 16;
+        } while (++g < 2 * groups);
+    } else {
+        do {
+            WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
+                w[j] = wasm_v128_load(b[j / 2] + 16 * (j % 2));
+                if (how == WIDEN_ON_THE_WAY) {
+                    odd[j] = wf_odd_bytes(w[j]);
+                    w[j] = wf_even_bytes(w[j]);
+                }
             }
-        }
-        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
-            b[p] += WF_I8_GROUP;
-        }
-        if (how == DOT) {
-            add_products(sum, w, a, 4 * g, rows, vectors, true);
-        } else {
-            add_products(sum, w, a, 8 * g, rows, vectors, false);
-            add_products(sum, odd, a, 8 * g + 4, rows, vectors, false);
-        }
+            WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+                b[p] += WF_I8_GROUP;
+            }
+            if (how == DOT) {
+                wf_add_products(sum, w, a, 4 * g, rows, vectors, true);
+            } else {
+                wf_add_products(sum, w, a, 8 * g, rows, vectors, false);
+                wf_add_products(sum, odd, a, 8 * g + 4, rows, vectors, false);
+            }
+        } while (++g < groups);
     }
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
@@ -93,7 +76,8 @@ WF_INLINE void tiles(const wf_i8_tile *t, const uint32_t rows, const uint32_t pa
     int32_t *out = t->c;
     const uint32_t groups = t->groups;
     const size_t ldc = t->ldc, panel = t->panel;
-    for (uint32_t left = t->repeat; left > 0; left--) {
+    uint32_t left = t->repeat;
+    do {
         tile(a, b, wide, start, out, ldc, groups, rows, panels, how);
         WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
             b[p] += panels * panel;
@@ -101,7 +85,7 @@ WF_INLINE void tiles(const wf_i8_tile *t, const uint32_t rows, const uint32_t pa
         wide = how == WIDE ? wide + panels * wf_i8_wide_count(groups) : wide;
         start += panels * WF_PANEL;
         out += panels * WF_PANEL;
-    }
+    } while (--left > 0);
 }
 
 /* Functions of their own, so that each gets its own register allocation. */
@@ -151,8 +135,8 @@ void wf_i8_widen(const int8_t *b, uint32_t groups, int16_t *wide) {
     for (uint32_t g = 0; g < groups; g++, b += WF_I8_GROUP, wide += 32) {
         WF_UNROLL for (uint32_t j = 0; j < 2; j++) {
             v128_t w = wasm_v128_load(b + 16 * j);
-            wasm_v128_store(wide + 8 * j, even_bytes(w));
-            wasm_v128_store(wide + 16 + 8 * j, odd_bytes(w));
+            wasm_v128_store(wide + 8 * j, wf_even_bytes(w));
+            wasm_v128_store(wide + 16 + 8 * j, wf_odd_bytes(w));
         }
     }
 }

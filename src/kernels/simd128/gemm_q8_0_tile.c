@@ -1,8 +1,6 @@
 /* The int8 micro-kernel in its lowerings (dot_probe.c), all from the same panels:
-   WF_DOT_I16   i32x4.dot_i16x8_s on widened weights. A lane holds k₀k₁k₂k₃ of one weight row:
-                shifting right by 8 in 16-bit lanes leaves k₁ and k₃, shifting left first leaves k₀
-                and k₂, without a shuffle; the activations are stored in that order. For many rows
-                the weights are widened once, into memory.
+   WF_DOT_I16   i32x4.dot_i16x8_s on widened weights (byte_products.h). For many rows these are
+                widened once, into memory.
    WF_DOT_U8S8  relaxed dot with activations + 128; the sums begin at −128 Σ qw.
    WF_DOT_S8S8  relaxed dot as it is; the sums begin at 0.
    The integer sums of a block stay in registers, the float sums of the tile in C (L1): together
@@ -11,12 +9,9 @@
    dots and 192 additions beside the same, 85 %. */
 #include "kernels/simd128/gemm_q8_0_tile.h"
 
-#include "base/simd.h"
+#include "kernels/simd128/byte_products.h"
 
 typedef enum lowering { WIDEN_ON_THE_WAY, WIDE, DOT } lowering;
-
-WF_INLINE v128_t odd_bytes(v128_t v) { return wasm_i16x8_shr(v, 8); }
-WF_INLINE v128_t even_bytes(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
 
 /* C += d · sum for the block's integer sums. */
 WF_INLINE void add_block(const wf_q8_0_tile *t, uint32_t block, const uint32_t rows, const uint32_t panels,
@@ -46,7 +41,8 @@ WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t p
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
         a[i] = (const char *)t->a + i * t->lda;
     }
-    for (uint32_t block = 0; block < t->blocks; block++) {
+    uint32_t block = 0;
+    do { /* at least once, as in gemm_i8_tile.c */
         const wf_q8_0_panel_block *b[2];
         v128_t sum[12];
         WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
@@ -62,50 +58,40 @@ WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t p
                 sum[i * vectors + j] = begin;
             }
         }
-        for (uint32_t group = 0; group < WF_Q8_K / 4; group++) {
-            v128_t w[4], odd[4];
+        v128_t w[4], odd[4];
+        const int16_t *wide = how == WIDE ? &t->wide[block][0][0][0][0] : NULL;
+        for (uint32_t half = 0; how == WIDE && half < WF_Q8_K / 2; half++, wide += 2 * WF_PANEL) {
+            w[0] = wasm_v128_load(wide);
+            w[1] = wasm_v128_load(wide + WF_PANEL);
+            wf_add_products(sum, w, a, 4 * half, rows, 2, false);
+        }
+        const int8_t *q[2];
+        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+            q[p] = b[p]->q[0][0];
+        }
+        for (uint32_t group = 0; how != WIDE && group < WF_Q8_K / 4; group++) {
             WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                if (how == WIDE) {
-                    w[j] = wasm_v128_load(t->wide[block][group][0][4 * j]);
-                } else {
-                    w[j] = wasm_v128_load(b[j / 2]->q[group][4 * (j % 2)]);
-                }
+                w[j] = wasm_v128_load(q[j / 2] + 16 * (j % 2));
                 if (how == WIDEN_ON_THE_WAY) {
-                    odd[j] = odd_bytes(w[j]);
-                    w[j] = even_bytes(w[j]);
+                    odd[j] = wf_odd_bytes(w[j]);
+                    w[j] = wf_even_bytes(w[j]);
                 }
             }
-            WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-                v128_t x = wasm_v128_load32_splat(a[i] + group * group_bytes);
-                WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                    v128_t *s = &sum[i * vectors + j];
-#if WF_SIMD_HAS_DOT
-                    if (how == DOT) {
-                        *s = wf_dot_i8x16_add(w[j], x, *s);
-                        continue;
-                    }
-#endif
-                    *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-                }
+            WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
+                q[p] += 4 * WF_PANEL;
             }
-            if (how != DOT) {
-                WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                    w[j] = how == WIDE ? wasm_v128_load(t->wide[block][group][1][4 * j]) : odd[j];
-                }
-                WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
-                    v128_t x = wasm_v128_load32_splat(a[i] + group * group_bytes + 4);
-                    WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-                        v128_t *s = &sum[i * vectors + j];
-                        *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-                    }
-                }
+            if (how == DOT) {
+                wf_add_products(sum, w, a, 4 * group, rows, vectors, true);
+            } else {
+                wf_add_products(sum, w, a, 8 * group, rows, vectors, false);
+                wf_add_products(sum, odd, a, 8 * group + 4, rows, vectors, false);
             }
         }
         WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
             a[i] += group_bytes * (WF_Q8_K / 4);
         }
         add_block(t, block, rows, panels, sum);
-    }
+    } while (++block < t->blocks);
 }
 
 /* Functions of their own, so that each gets its own register allocation. */
@@ -153,8 +139,8 @@ void wf_q8_0_widen(const wf_q8_0_panel_block *b, uint32_t blocks, wf_q8_0_wide_b
         for (uint32_t group = 0; group < WF_Q8_K / 4; group++) {
             WF_UNROLL for (uint32_t j = 0; j < WF_PANEL; j += 4) {
                 v128_t w = wasm_v128_load(b[block].q[group][j]);
-                wasm_v128_store(out[block][group][0][j], even_bytes(w));
-                wasm_v128_store(out[block][group][1][j], odd_bytes(w));
+                wasm_v128_store(out[block][group][0][j], wf_even_bytes(w));
+                wasm_v128_store(out[block][group][1][j], wf_odd_bytes(w));
             }
         }
     }
