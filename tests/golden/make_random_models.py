@@ -88,6 +88,27 @@ def pvt2(name, *sizes, **change):
     return dict(name=f"timm-pvtv2-{name}", make=PyramidVisionTransformerV2, constructor=PVT2 | change, sizes=sizes)
 
 
+# whai362/PVT's names for modules of timm and transformers: its file's keys by patterns, k and v in one product. Both v2 have the same
+# epsilons; in v1 those of the norms behind convolutions are PyTorch's.
+OFFICIAL = [(r"^(?:stages\.0\.downsample|patch_embed)\.", "patch_embed1."), (r"^stages\.(\d)\.downsample\.", "patch_embed{}."),
+            (r"^stages\.(\d)\.blocks\.", "block{}."), (r"^stages\.(\d)\.norm\.", "norm{}."), (r"mlp\.dwconv\.", "mlp.dwconv.dwconv."),
+            (r"^pvt\.encoder\.patch_embeddings\.(\d)\.position_embeddings", "pos_embed{}"), (r"^pvt\.encoder\.patch_embeddings\.\d\.cls_token", "cls_token"),
+            (r"^pvt\.encoder\.patch_embeddings\.(\d)\.", "patch_embed{}."), (r"^pvt\.encoder\.block\.(\d)\.", "block{}."), (r"^pvt\.encoder\.", ""),
+            (r"projection\.", "proj."), (r"attention\.self\.query", "attn.q"), (r"attention\.self\.(?:key|value)", "attn.kv"),
+            (r"attention\.self\.sequence_reduction", "attn.sr"), (r"attention\.self\.layer_norm", "attn.norm"), (r"attention\.output\.dense", "attn.proj"),
+            (r"layer_norm_", "norm"), (r"layer_norm", "norm"), (r"mlp\.dense", "mlp.fc"), (r"^classifier", "head")]
+
+
+def official_name(key):
+    for pattern, name in OFFICIAL:
+        key = re.sub(pattern, lambda m: name.format(*(int(g) + 1 for g in m.groups())), key)
+    return key
+
+
+def official(spec, constructor, kind):
+    return spec | dict(name="official-" + spec["name"].split("-", 1)[1], official=dict({"class": kind}, constructor=constructor))
+
+
 def hf(name, kind, base, *sizes, **change):
     return dict(name=f"hf-{name}", make=kind, config=base | change, sizes=sizes, **({"rewrites": POOL_REFUSES} if base is HF_POOL else {}))
 
@@ -210,6 +231,8 @@ MODELS = [
     hf("pvtv2-plain", T.PvtV2ForImageClassification, HF_PVT, (2, 64, 64), (1, 64, 100)),
     hf("pvtv2-other-patches", T.PvtV2ForImageClassification, HF_PVT, (1, 40, 48), patch_sizes=[5, 3, 5, 3], strides=[2, 2, 2, 1], sr_ratios=[4, 2, 2, 1]),
     hf("pvtv2-no-qkv-bias", T.PvtV2ForImageClassification, HF_PVT, (1, 64, 64), qkv_bias=False, layer_norm_eps=1e-5),
+    official(pvt2("plain", (1, 64, 96)), PVT2, "PyramidVisionTransformerV2"),
+    official(hf("pvt-class-token", T.PvtForImageClassification, HF_PVT, (2, 64, 64)), PVT2 | dict(img_size=64, qkv_bias=True), "PyramidVisionTransformer"),
     refused("pooling|linear", pvt2("pooled-attention", linear=True)),
     refused("pooling|linear", hf("pvtv2-pooled-attention", T.PvtV2ForImageClassification, HF_PVT, linear_attention=True)),
     refused("hidden_act|activation", hf("pvt-relu", T.PvtForImageClassification, HF_PVT, hidden_act="relu")),
@@ -226,6 +249,13 @@ def named(text):
 
 def build(spec, folder):
     """The model in eval mode, and name → shape of its file."""
+    if spec.get("official"):
+        model, _ = build(spec | dict(official=None), folder)
+        shapes = {}
+        for key, value in model.state_dict().items():
+            shape = shapes.setdefault(official_name(key), [0, *value.shape[1:]])
+            shape[0] += value.shape[0]
+        return model, shapes
     if "config" in spec:
         kind = spec["make"]
         model = kind(kind.config_class(**spec["config"])).eval()
@@ -241,7 +271,25 @@ def build(spec, folder):
     return model, {k: list(v.shape) for k, v in model.state_dict().items() if v.dtype == torch.float32}
 
 
+def load_official(spec, folder, weights, dtype):
+    model, _ = build(spec | dict(official=None), folder)
+    state, begun = {}, {}
+    for key, value in model.state_dict().items():
+        name, rows = official_name(key), value.shape[0]
+        first = begun.get(name, 0)
+        state[key] = torch.from_numpy(weights[name][first:first + rows])
+        begun[name] = first + rows
+    assert all(begun[k] == len(v) for k, v in weights.items())
+    model.load_state_dict(state)
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.LayerNorm) and re.search(r"patch_embeddings\.\d\.layer_norm$|self\.layer_norm$", name):
+            module.eps = 1e-5
+    return model.to(dtype)
+
+
 def load(spec, folder, weights, dtype):
+    if spec.get("official"):
+        return load_official(spec, folder, weights, dtype)
     if "config" in spec:
         save_file(weights, folder / "model.safetensors", {"format": "pt"})
         return spec["make"].from_pretrained(folder, dtype=dtype).eval()
@@ -267,7 +315,9 @@ def golden(number, spec):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         model, shapes = build(spec, folder)
-        if "config" in spec:
+        if spec.get("official"):
+            entry["config"] = spec["official"]
+        elif "config" in spec:
             config = json.loads((folder / "config.json").read_text())
             entry["config"] = {k: v for k, v in config.items() if k not in ("id2label", "label2id", "dtype", "transformers_version")}
             entry["config"]["id2label"] = {str(i): f"LABEL_{i}" for i in range(7)}
