@@ -4,7 +4,8 @@
 #include "check.h"
 #include "graph/plan.h"
 
-/* A weight store in memory: every tensor asked for exists, F32, with the shape that its name announces. */
+/* A weight store in memory: every tensor asked for exists, F32, with the shape that its name announces; a bias belongs to rows, of a
+   "window" to the k channels. */
 static bool find(void *user, const char *name, wf_stored *out) {
     unsigned rows = 1, k = 0;
     const char *at = strchr(name, '@'); /* NAME@ROWSxK.weight or NAME@K */
@@ -16,7 +17,7 @@ static bool find(void *user, const char *name, wf_stored *out) {
     memset(out, 0, sizeof *out);
     out->type = WF_F32;
     out->n_dims = 2;
-    out->dims[0] = bias ? rows : k;
+    out->dims[0] = bias && strncmp(name, "window", 6) != 0 ? rows : k;
     out->dims[1] = bias ? 1 : rows;
     out->dims[2] = out->dims[3] = 1;
     return true;
@@ -76,7 +77,12 @@ static uint32_t live(const wf_plan *p, wf_op op) {
     return n;
 }
 
-static void run_mlp(const char *const *kept, uint32_t kept_count, float *out, uint32_t *gelus, uint32_t *residuals) {
+/* x → a depthwise convolution of a map of five cells → gelu → + x */
+static wf_id convolution(wf_graph *g, wf_id x) {
+    return wf_node_residual(g, x, wf_node_gelu(g, wf_node_depthwise(g, x, "window@9x24", 3), "act"), "sum", WF_NONE);
+}
+
+static void run_part(wf_id (*part)(wf_graph *, wf_id), const char *const *kept, uint32_t kept_count, float *out, uint32_t *gelus, uint32_t *residuals) {
     bench b;
     wf_plan plan;
     wf_exec e;
@@ -84,7 +90,7 @@ static void run_mlp(const char *const *kept, uint32_t kept_count, float *out, ui
     b.graph.kept_names = kept;
     b.graph.kept_count = kept_count;
     wf_id x = wf_graph_input(&b.graph, "x", rows_of(5, 24));
-    wf_graph_output(&b.graph, "output", "nlc", mlp(&b.graph, x));
+    wf_graph_output(&b.graph, "output", "nlc", part(&b.graph, x));
     CHECK_OK(wf_plan_make(&plan, &b.graph, WF_BACKEND_SIMD, 1, &b.err), b.err);
     wf_test_seed(5);
     fill_weights(&b);
@@ -115,14 +121,25 @@ WF_TEST(fusion_is_exact_and_stops_at_kept_nodes) {
     static const char *const keep_act[] = {"act"}, *const keep_all[] = {"up@40x24", "act", "down@24x40"};
     float fused[160], half[160], plain[160];
     uint32_t gelus, residuals;
-    run_mlp(NULL, 0, fused, &gelus, &residuals);
+    run_part(mlp, NULL, 0, fused, &gelus, &residuals);
     CHECK(gelus == 0 && residuals == 0, "%u gelu and %u residual nodes are left", gelus, residuals);
-    run_mlp(keep_act, 1, half, &gelus, &residuals);
+    run_part(mlp, keep_act, 1, half, &gelus, &residuals);
     CHECK(gelus == 0 && residuals == 0, "gelu itself may be kept as the product's epilogue");
-    run_mlp(keep_all, 3, plain, &gelus, &residuals);
+    run_part(mlp, keep_all, 3, plain, &gelus, &residuals);
     CHECK(gelus == 1 && residuals == 1, "a kept product was fused away");
     CHECK(equal(fused, plain), "fusion changes the result by %g", wf_rel_l2(fused, plain, 160));
     CHECK(equal(fused, half), "a tap changes the result by %g", wf_rel_l2(fused, half, 160));
+}
+
+WF_TEST(a_depthwise_convolution_takes_gelu_alone) {
+    static const char *const keep[] = {"window@9x24"};
+    float fused[160], plain[160];
+    uint32_t gelus, residuals;
+    run_part(convolution, NULL, 0, fused, &gelus, &residuals);
+    CHECK(gelus == 0 && residuals == 1, "%u gelu and %u residual nodes are left", gelus, residuals);
+    run_part(convolution, keep, 1, plain, &gelus, &residuals);
+    CHECK(gelus == 1 && residuals == 1, "a kept convolution was fused away");
+    CHECK(equal(fused, plain), "fusion changes the result by %g", wf_rel_l2(fused, plain, 160));
 }
 
 /* Every pair of activations that are alive at the same node must lie apart; checked from the graph itself. */
@@ -257,6 +274,7 @@ WF_TEST(errors_name_the_node_and_the_shapes) {
 
 int main(void) {
     RUN(fusion_is_exact_and_stops_at_kept_nodes);
+    RUN(a_depthwise_convolution_takes_gelu_alone);
     RUN(live_activations_never_overlap);
     RUN(memory_is_reused);
     RUN(budget_and_guard);
