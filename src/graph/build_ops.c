@@ -147,14 +147,26 @@ wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool
     return wf_graph_add(g, name, &n);
 }
 
-wf_id wf_node_depthwise(wf_graph *g, wf_id x, const char *name, uint32_t kernel) {
+static wf_node depthwise(wf_graph *g, wf_id x, const char *name, uint32_t kernel, uint32_t channels) {
     wf_node n = node_of(WF_OP_DEPTHWISE, x);
-    uint32_t c = wf_graph_shape(g, x)->c;
     n.p.kernel_h = n.p.kernel_w = kernel;
     uint32_t mark = wf_graph_enter(g, "%s", name);
-    n.w[0] = wf_graph_table(g, "weight", kernel * kernel, c);
-    n.w[1] = wf_graph_optional_vector(g, "bias", c);
+    n.w[0] = wf_graph_table(g, "weight", kernel * kernel, channels);
+    n.w[1] = wf_graph_optional_vector(g, "bias", channels);
     wf_graph_leave(g, mark);
+    return n;
+}
+
+wf_id wf_node_depthwise(wf_graph *g, wf_id x, const char *name, uint32_t kernel) {
+    wf_node n = depthwise(g, x, name, kernel, wf_graph_shape(g, x)->c);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_depthwise_onto(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t kernel, uint32_t first, uint32_t stripe) {
+    wf_node n = depthwise(g, x, name, kernel, wf_graph_shape(g, base)->c);
+    n.in[1] = base;
+    n.p.first = first;
+    n.p.stripe = stripe;
     return wf_graph_add(g, name, &n);
 }
 

@@ -117,6 +117,8 @@ wf_id wf_node_repbn(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
 /* A convolution of each channel by itself, stride 1, zeros outside: NAME.weight [kernel², c], NAME.bias. */
 wf_id wf_node_depthwise(wf_graph *g, wf_id x, const char *name, uint32_t kernel);
+/* base + the same of the channels of x from `first` on; stripe: 0, or the map ends at the edges of stripes (kernels/window.h). */
+wf_id wf_node_depthwise_onto(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t kernel, uint32_t first, uint32_t stripe);
 wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */
 wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);

@@ -87,10 +87,10 @@ typedef struct wf_op_params {
     uint32_t window_h, window_w;   /* attention, sla: 0 = every row sees its whole segment */
     uint32_t shift_h, shift_w;     /* attention, sla: by which the map is rolled before it is cut into windows (window.h) */
     uint32_t roll_first;           /* attention: 1 = rolled, then padded to whole windows; 0 = padded, then rolled */
-    uint32_t stripe;               /* attention, sla: 0, or the side of stripes, columns for the first half of the heads, rows
-                                      for the second; there are no windows then */
+    uint32_t stripe;               /* attention, sla, depthwise: 0, or the side of stripes, columns for the first half of the heads
+                                      (channels), rows for the second; there are no windows then */
     uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
-                                      head_norm: first head; position: rows in front of the grid;
+                                      head_norm: first head; position: rows in front of the grid; depthwise: first channel;
                                       layer_norm by CRMS: count = elements of the row before one was left out, 0 = c + 1 */
     uint32_t grid_h, grid_w;       /* position: of the table */
     uint32_t map_h, map_w;         /* position: of the picture's map */

@@ -2,9 +2,13 @@
    read as they lie; three weights meet four cells, and a vector of the output costs 10½ loads and 9 multiply–adds. (Four channels along
    the whole row with all weights in registers load less, but rows a multiple of a kilobyte apart share few places in L1: 30 % slower.)
    Other windows, and cells at the left and right edge: two loads a multiply–add. GELU follows as a loop of its own over what has just
-   been written: between the sums its constants push them out of the registers. Limit: GELU takes half of the time, loads the rest. */
+   been written: between the sums its constants push them out of the registers. Limit: GELU takes half of the time, loads the rest.
+   Some of the channels, stripes and a residual (CSwin): a cell at a time into scratch, two loads a multiply–add. */
+#include <string.h>
+
 #include "kernels/simd128/depthwise_cell.h"
 #include "kernels/simd128/vmath.h"
+#include "kernels/window.h"
 
 enum { CELLS = 2, MOST = 255 };
 
@@ -74,8 +78,60 @@ static void any_cell(const wf_op_call *call, const line *l, uint32_t x) {
     wf_depthwise_cell(&d, (uint32_t)l->stride, out);
 }
 
+static bool is_plain(const wf_op_call *call) { return call->p->first == 0 && call->p->stripe == 0 && call->in[1].shape.c == 0; }
+
+/* The sums of a half of the channels at one cell, in [c rounded up to 4]. */
+static void part_cell(const wf_op_call *call, uint32_t row, uint32_t half, float *sums) {
+    const wf_op_params *p = call->p;
+    const wf_shape *s = &call->in[0].shape;
+    const wf_window_axis v = wf_window_axis_of(call, true, half), h = wf_window_axis_of(call, false, half);
+    const uint32_t c = call->out.shape.c / wf_window_halves(p), up = p->kernel_h / 2, left = p->kernel_w / 2;
+    const uint32_t y = row / s->w % s->h % v.window, x = row % s->w % h.window; /* in the stripe */
+    const size_t stride = wf_shape_stride(s);
+    size_t down[MOST], across[MOST];
+    wf_depthwise d = {.in = wf_row_f32(&call->in[0], row - y * s->w - x) + p->first + half * c,
+                      .weights = (const float *)call->w[0].data + half * c,
+                      .bias = call->w[1].data != NULL ? (const float *)call->w[1].data + half * c : NULL,
+                      .down = down, .across = across, .stride = wf_shape_stride(&call->out.shape), .kernel_w = p->kernel_w};
+    d.first_y = y < up ? up - y : 0, d.end_y = wf_min_u32(p->kernel_h, v.window + up - y);
+    d.first_x = x < left ? left - x : 0, d.end_x = wf_min_u32(p->kernel_w, h.window + left - x);
+    for (uint32_t ky = d.first_y; ky < d.end_y; ky++) {
+        down[ky - d.first_y] = (size_t)(y + ky - up) * s->w * stride;
+    }
+    for (uint32_t kx = d.first_x; kx < d.end_x; kx++) {
+        across[kx - d.first_x] = (x + kx - left) * stride;
+    }
+    wf_depthwise_cell(&d, c, sums);
+}
+
+static void run_parts(const wf_op_call *call, uint32_t row, float *sums) {
+    const uint32_t halves = wf_window_halves(call->p), c = call->out.shape.c / halves;
+    const float *base = call->in[1].data != NULL ? wf_row_f32(&call->in[1], row) : NULL;
+    float *out = wf_row_f32(&call->out, row);
+    memset(out, 0, wf_shape_stride(&call->out.shape) * sizeof *out);
+    for (uint32_t half = 0; half < halves; half++) {
+        part_cell(call, row, half, sums);
+        for (uint32_t i = 0; i < c && call->p->act == WF_ACT_GELU_ERF; i += 4) {
+            wasm_v128_store(sums + i, wf_gelu(wasm_v128_load(sums + i)));
+        }
+        for (uint32_t i = 0; i < c; i++) {
+            out[half * c + i] = base != NULL ? base[half * c + i] + sums[i] : sums[i];
+        }
+    }
+}
+
+static size_t scratch_bytes(const wf_op_call *call) {
+    return is_plain(call) ? 0 : wf_shape_stride(&call->out.shape) * sizeof(float);
+}
+
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
-    (void)phase, (void)scratch;
+    (void)phase;
+    for (uint32_t x = 0; x < call->in[0].shape.w && !is_plain(call); x++) {
+        run_parts(call, tile * call->in[0].shape.w + x, scratch);
+    }
+    if (!is_plain(call)) {
+        return;
+    }
     const wf_shape *s = &call->in[0].shape;
     const line l = {wf_row_f32(&call->in[0], tile / s->h * s->h * s->w), call->w[0].data, call->w[1].data,
                     wf_row_f32(&call->out, tile * s->w), tile % s->h, s->h, s->w, wf_shape_stride(s), call->p->act == WF_ACT_GELU_ERF};
@@ -98,4 +154,4 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
 }
 
 extern const wf_op_impl wf_depthwise_simd;
-const wf_op_impl wf_depthwise_simd = {1, tiles, run, NULL, NULL};
+const wf_op_impl wf_depthwise_simd = {1, tiles, run, scratch_bytes, NULL};

@@ -3,8 +3,6 @@
 #ifndef WF_KERNELS_SIMD128_DEPTHWISE_CELL_H
 #define WF_KERNELS_SIMD128_DEPTHWISE_CELL_H
 
-#include <string.h>
-
 #include "kernels/simd128/rows.h"
 
 /* The taps that the window does not cut off, first ≤ tap < end; down and across: where their cells are, in elements from `in`. */
@@ -14,16 +12,6 @@ typedef struct wf_depthwise {
     size_t stride;
     uint32_t kernel_w, first_y, end_y, first_x, end_x;
 } wf_depthwise;
-
-/* Elements i … i + 3 of x[dim], zeros behind its end; nothing is read there. */
-WF_INLINE v128_t wf_load_part(const float *x, uint32_t i, uint32_t dim) {
-    if (i + 4 <= dim) {
-        return wasm_v128_load(x + i);
-    }
-    float some[4] = {0, 0, 0, 0};
-    memcpy(some, x + i, (dim - i) * sizeof *x);
-    return wasm_v128_load(some);
-}
 
 /* Four vectors are whole; one may be cut off by dim. */
 WF_INLINE v128_t wf_depthwise_load(const float *x, uint32_t i, uint32_t dim, uint32_t vectors) {

@@ -7,6 +7,8 @@
 #ifndef WF_KERNELS_SIMD128_ROWS_H
 #define WF_KERNELS_SIMD128_ROWS_H
 
+#include <string.h>
+
 #include "base/simd.h"
 #include "kernels/op.h"
 
@@ -29,6 +31,16 @@ WF_INLINE uint32_t wf_min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 /* Keeps lanes 0 … count−1 of four. */
 WF_INLINE v128_t wf_lane_mask(uint32_t count) {
     return wasm_i32x4_lt(wasm_i32x4_make(0, 1, 2, 3), wasm_i32x4_splat((int32_t)count));
+}
+
+/* Elements i … i + 3 of x[dim], zeros behind its end; nothing is read there. */
+WF_INLINE v128_t wf_load_part(const float *x, uint32_t i, uint32_t dim) {
+    if (i + 4 <= dim) {
+        return wasm_v128_load(x + i);
+    }
+    float some[4] = {0, 0, 0, 0};
+    memcpy(some, x + i, (dim - i) * sizeof *x);
+    return wasm_v128_load(some);
 }
 
 /* Lane 0 + 1 + 2 + 3 in double, in this order. */

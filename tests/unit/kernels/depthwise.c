@@ -1,4 +1,5 @@
-/* depthwise: torch's vectors, windows above the map, odd widths, GELU on the way out, segments alone, and its refusals. */
+/* depthwise: torch's vectors, windows above the map, odd widths, GELU on the way out, segments alone, some of the channels, stripes and
+   residuals, and its refusals. */
 #include "golden.h"
 
 static kc_spec depthwise(wf_shape in, uint32_t kernel_h, uint32_t kernel_w, bool bias, uint32_t act) {
@@ -84,6 +85,55 @@ WF_TEST(awkward_maps) {
     }
 }
 
+/* Channels from `first` on, onto a residual, in stripes: each number against its definition. */
+WF_TEST(channels_and_stripes_onto_a_residual) {
+    static const uint32_t cases[][8] = {{2, 8, 8, 12, 24, 3, 2, 1}, {1, 6, 12, 10, 20, 5, 3, 0}, {2, 7, 7, 64, 128, 3, 7, 0}, {1, 4, 4, 42, 84, 3, 1, 1},
+                                        {1, 5, 9, 21, 42, 3, 0, 1}, {2, 6, 6, 2, 0, 3, 2, 0},    {1, 12, 8, 6, 5, 3, 4, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *v = cases[i], n = v[0], h = v[1], w = v[2], c = v[3], first = v[4], k = v[5], stripe = v[6];
+        kc_spec s = depthwise((wf_shape){n, h, w, first + c, WF_LAYOUT_ROWS}, k, k, true, v[7] ? WF_ACT_GELU_ERF : WF_ACT_NONE);
+        s.in[1] = (wf_shape){n, h, w, c, WF_LAYOUT_ROWS};
+        s.w[0].k = s.w[1].k = c;
+        s.p.first = first, s.p.stripe = stripe;
+        kernel_case kc;
+        if (!kc_init(&kc, &s)) {
+            continue;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&kc, (kc_form)form);
+        }
+        const wf_op_call *d = &kc.call[KC_F64];
+        const double *x = d->in[0].data, *base = d->in[1].data, *weights = d->w[0].data, *bias = d->w[1].data;
+        double worst = 0;
+        for (uint32_t at = 0; at < n * h * w * c; at++) {
+            uint32_t channel = at % c, cell = at / c % (h * w), segment = at / c / (h * w);
+            bool columns = stripe != 0 && channel < c / 2, rows = stripe != 0 && !columns;
+            double sum = bias[channel];
+            for (int dy = -(int)(k / 2); dy <= (int)(k / 2); dy++) {
+                for (int dx = -(int)(k / 2); dx <= (int)(k / 2); dx++) {
+                    int y = (int)(cell / w) + dy, z = (int)(cell % w) + dx;
+                    bool inside = y >= 0 && z >= 0 && y < (int)h && z < (int)w;
+                    if (!inside || (columns && (uint32_t)z / stripe != cell % w / stripe) || (rows && (uint32_t)y / stripe != cell / w / stripe)) {
+                        continue;
+                    }
+                    size_t tap = (size_t)(dy + (int)(k / 2)) * k + (size_t)(dx + (int)(k / 2));
+                    size_t from = ((size_t)segment * h * w + (size_t)y * w + (size_t)z) * wf_shape_stride(&s.in[0]) + first + channel;
+                    sum += weights[tap * wf_round_up(c, WF_LANES) + channel] * x[from];
+                }
+            }
+            sum = v[7] ? 0.5 * sum * (1 + erf(sum / sqrt(2))) : sum;
+            size_t row = (size_t)(at / c) * wf_round_up(c, WF_LANES) + channel;
+            double off = fabs(sum + base[row] - kc_get(d->out.data, KC_F64, row));
+            worst = off > worst ? off : worst;
+        }
+        CHECK(worst < 1e-13, "case %zu is off by %.2e", i, worst);
+        CHECK(kc_error(&kc, KC_SCALAR, KC_F64) < 5e-7, "case %zu, scalar: %.2e", i, kc_error(&kc, KC_SCALAR, KC_F64));
+        CHECK(kc_error(&kc, KC_SIMD, KC_F64) < 5e-7, "case %zu, simd: %.2e", i, kc_error(&kc, KC_SIMD, KC_F64));
+        kc_check_segment(&kc, n - 1);
+        kc_free(&kc);
+    }
+}
+
 WF_TEST(depthwise_refuses) {
     const wf_shape in = {1, 4, 4, 3, WF_LAYOUT_ROWS};
     kc_spec s = depthwise(in, 4, 3, true, WF_ACT_NONE);
@@ -98,6 +148,18 @@ WF_TEST(depthwise_refuses) {
     kc_expect_refusal(&s, WF_E_SHAPE, "depthwise \"a.b\": bias is 1 x 4 but a vector of 3 is expected");
     s = depthwise(in, 3, 3, true, WF_ACT_GELU_ERF + 1);
     kc_expect_refusal(&s, WF_E_ARGUMENT, "depthwise \"a.b\": activation 2 does not exist");
+    s = depthwise(in, 3, 3, true, WF_ACT_NONE);
+    s.p.first = 3;
+    kc_expect_refusal(&s, WF_E_SHAPE, "depthwise \"a.b\": channels from 3 on of an input with 3");
+    s.p.first = 1;
+    kc_expect_refusal(&s, WF_E_SHAPE, "depthwise \"a.b\": weights are 9 x 3, but a 3x3 window of 2 channels needs 9 x 2");
+    s = depthwise(in, 3, 3, true, WF_ACT_NONE);
+    s.p.stripe = 2;
+    kc_expect_refusal(&s, WF_E_SHAPE,
+                      "depthwise \"a.b\": stripes of 2 on a map of 4 x 4 with 3 channels; stripes divide the map, and channels come in two halves");
+    s = depthwise(in, 3, 3, true, WF_ACT_NONE);
+    s.in[1] = (wf_shape){1, 4, 4, 2, WF_LAYOUT_ROWS};
+    kc_expect_refusal(&s, WF_E_SHAPE, "depthwise \"a.b\": residual is 1 x 4 x 4 x 2 (n, h, w, channels) but 1 x 4 x 4 x 3 is expected");
     s = depthwise((wf_shape){1, 4, 4, 3, WF_LAYOUT_NCHW}, 3, 3, true, WF_ACT_NONE);
     kc_expect_refusal(&s, WF_E_SHAPE, "depthwise \"a.b\": input is a picture (NCHW), which only conv2d reads; put the stem before it");
 }
@@ -106,6 +168,7 @@ int main(void) {
     RUN(dwconv_equals_torch);
     RUN(a_window_by_hand);
     RUN(awkward_maps);
+    RUN(channels_and_stripes_onto_a_residual);
     RUN(depthwise_refuses);
     return wf_test_done();
 }
