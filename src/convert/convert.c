@@ -34,7 +34,7 @@ static double default_max_loss(wf_dtype type) {
     return 0;
 }
 
-static const wf_map_function maps[] = {wf_map_gguf, wf_map_poolformer, wf_map_vit, wf_map_swin, wf_map_pvt};
+static const wf_map_function maps[] = {wf_map_gguf, wf_map_poolformer, wf_map_vit, wf_map_swin, wf_map_cswin, wf_map_pvt};
 
 static wf_status recognise(wf_mapping *m) {
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
@@ -47,7 +47,7 @@ static wf_status recognise(wf_mapping *m) {
     const char *first = m->source->tensor_count > 0 ? m->source->tensors[0].name : "(none)";
     return wf_fail(m->err, WF_E_UNSUPPORTED, first, -1,
                    "no known architecture has these tensor names (the first of %llu is \"%s\"); this version converts PoolFormer, "
-                   "MetaFormer, ViT, DeiT, Swin and PVT checkpoints of sail-sg, timm and Hugging Face", (unsigned long long)m->source->tensor_count, first);
+                   "MetaFormer, ViT, DeiT, Swin, CSwin and PVT checkpoints of sail-sg, timm and Hugging Face", (unsigned long long)m->source->tensor_count, first);
 }
 
 /* Every source tensor is used, or named with the reason why it is not. */

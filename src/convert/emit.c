@@ -33,7 +33,7 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
         s.k = d[1];
     } else if (r->kind == WF_MAP_DEPTHWISE) {
         s.rows = d[2] * d[3];
-        s.k = d[0];
+        s.k = elements / s.rows;
     }
     uint64_t block = wf_dtype_get(s.type)->block;
     s.stored_k = (s.k + block - 1) / block * block;

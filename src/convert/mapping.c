@@ -151,7 +151,8 @@ bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count
             continue;
         }
         uint32_t last = kind == WF_MAP_LINEAR ? 1 : t->n_dims - 1;
-        if (kind != WF_MAP_VECTOR && t->dims[last] != row.source->dims[kind == WF_MAP_LINEAR ? 1 : row.source->n_dims - 1]) {
+        bool differs = t->dims[last] != row.source->dims[kind == WF_MAP_LINEAR ? 1 : row.source->n_dims - 1];
+        if ((kind != WF_MAP_VECTOR && differs) || (kind == WF_MAP_DEPTHWISE && t->dims[2] != row.source->dims[2])) {
             wf_map_fail(m, WF_E_SHAPE, source_names[i], "tensor \"%s\" has rows of another length than \"%s\", with which it belongs together",
                         source_names[i], source_names[0]);
             return false;
@@ -197,12 +198,18 @@ uint32_t wf_map_sla_kernel(wf_mapping *m, const char *source_name) {
     return (uint32_t)dwc->dims[2];
 }
 
-void wf_map_sla(wf_mapping *m, const char *source_name, const char *name) {
-    wf_map_tensor(m, wf_map_format(m, "%s.positional_encoding", source_name), wf_map_format(m, "%s.heads.position.weight", name),
-                  WF_MAP_TABLE_ROWS, false);
-    wf_map_tensor(m, wf_map_format(m, "%s.dwc.weight", source_name), wf_map_format(m, "%s.heads.window.weight", name), WF_MAP_DEPTHWISE,
-                  false);
-    wf_map_tensor(m, wf_map_format(m, "%s.dwc.bias", source_name), wf_map_format(m, "%s.heads.window.bias", name), WF_MAP_VECTOR, false);
+void wf_map_stack_parts(wf_mapping *m, const char *const *source_names, uint32_t count, const char *part, const char *name, wf_map_kind kind) {
+    const char *names[WF_MAP_STACK];
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = wf_map_format(m, "%s.%s", source_names[i], part);
+    }
+    wf_map_stack(m, names, count, name, kind);
+}
+
+void wf_map_sla(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name) {
+    wf_map_stack_parts(m, source_names, count, "positional_encoding", wf_map_format(m, "%s.heads.position.weight", name), WF_MAP_TABLE_ROWS);
+    wf_map_stack_parts(m, source_names, count, "dwc.weight", wf_map_format(m, "%s.heads.window.weight", name), WF_MAP_DEPTHWISE);
+    wf_map_stack_parts(m, source_names, count, "dwc.bias", wf_map_format(m, "%s.heads.window.bias", name), WF_MAP_VECTOR);
 }
 
 const char *wf_map_left_over(wf_mapping *m, const char *name) {
@@ -215,6 +222,9 @@ const char *wf_map_left_over(wf_mapping *m, const char *name) {
     }
     if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0) {
         return "computed anew";
+    }
+    if (strcmp(part, "scale") == 0 && wf_map_find(m, wf_map_format(m, "%.*s.positional_encoding", (int)(last - name), name)) != NULL) {
+        return "the source stores it and never uses it";
     }
     size_t root = last != NULL ? (size_t)(last + 1 - name) : 0, n = strlen(norm1);
     bool inside = root > n && strncmp(name + root - n, norm1, n) == 0;

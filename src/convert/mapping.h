@@ -102,6 +102,7 @@ wf_status wf_map_poolformer(wf_mapping *m, bool *known);
 wf_status wf_map_vit(wf_mapping *m, bool *known);
 wf_status wf_map_swin(wf_mapping *m, bool *known);
 wf_status wf_map_pvt(wf_mapping *m, bool *known);
+wf_status wf_map_cswin(wf_mapping *m, bool *known);
 wf_status wf_map_gguf(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
@@ -131,7 +132,8 @@ void wf_map_note(wf_mapping *m, const char *format, ...)
 const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name);
 /* source tensor → stored tensor; an absent source is an error unless optional (then false comes back). */
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional);
-/* The sources, one below the other → one stored tensor: matrices and tables of equal row length, or vectors end to end. */
+/* The sources, one below the other → one stored tensor: matrices and tables of equal row length, windows of equal size, or vectors end
+   to end. */
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind);
 /* NAME.weight and NAME.bias. */
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional);
@@ -139,10 +141,12 @@ void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_
 bool wf_map_is_repbn(wf_mapping *m, const char *source_name);
 /* It, as NAME.{weight, bias, mean, var, alpha}. */
 void wf_map_repbn(wf_mapping *m, const char *source_name, const char *name);
-/* SLAB's linear attention SOURCE.{positional_encoding, dwc} → NODE.heads.{position, window}; the side of its kernel, or 0 where
-   there is none (no error) or where it is none (an error). */
+/* SLAB's linear attention SOURCE.{positional_encoding, dwc} → NODE.heads.{position, window}, of two sources when its heads come in two
+   halves; the side of its kernel, or 0 where there is none (no error) or where it is none (an error). */
 uint32_t wf_map_sla_kernel(wf_mapping *m, const char *source_name);
-void wf_map_sla(wf_mapping *m, const char *source_name, const char *name);
+void wf_map_sla(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name);
+/* SOURCE.PART of each source, stacked. */
+void wf_map_stack_parts(wf_mapping *m, const char *const *source_names, uint32_t count, const char *part, const char *name, wf_map_kind kind);
 /* Why nothing reads this tensor once training is over: counters, and the layer norm that a LinearNorm left behind; or NULL. */
 const char *wf_map_left_over(wf_mapping *m, const char *source_name);
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order);

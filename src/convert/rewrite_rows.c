@@ -42,7 +42,7 @@ wf_status wf_map_read_source(const wf_map_reader *reader, uint64_t i, double *li
     }
     if (r->kind == WF_MAP_TABLE_CHW || r->kind == WF_MAP_DEPTHWISE) {
         for (uint64_t c = 0; c < s.k; c++) {
-            WF_TRY(wf_source_read_f64(m->source, r->source, c * s.rows + i, 1, line + c, err));
+            WF_TRY(read_stacked(m, r, c * s.rows + i, 1, line + c, err));
         }
         return WF_OK;
     }

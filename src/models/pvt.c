@@ -1,13 +1,16 @@
 /* PVT (arXiv 2102.12122; whai362/PVT classification/pvt.py, transformers modeling_pvt.py), PVT-v2 (arXiv 2106.13797; pvt_v2.py, timm
    pvt_v2.py, transformers modeling_pvt_v2.py) and SLAB's forms of both (arXiv 2405.11582; slab_pvt.py, slab_pvt_v2.py): stages of a patch
    convolution, its norm, positions (PVT) and Pre-LN blocks whose attention reads a reduced map; PVT-v2's convolutions overlap, its MLP
-   has a depthwise one, and a norm ends each stage.
+   has a depthwise one, and a norm ends each stage. CSwin (arXiv 2107.00652; Microsoft's cswin.py, SLAB's slab_cswin.py) is the same
+   pyramid with overlapping convolutions: half of a block's heads sees columns of the map and the other half rows, or late in the network
+   all heads all of it, and a depthwise convolution of the values (LePE) is added to what they make.
 
-   Keys under "pvt." (arrays have one item a stage):
+   Keys under the architecture's name, "pvt." or "cswin." (arrays have one item a stage):
      block_count, embedding_length, feed_forward_length, attention.head_count     arrays
      embed.kernel, embed.stride, embed.padding                                    arrays, of the patch convolution
      mixer, attention.reduction      arrays: "attention" or "sla"; how many times smaller each way the map of keys and values is
      attention.window (of sla), attention.qkv_bias (false: a product has one where the file holds it)
+     attention.stripe, lepe.kernel   of CSwin alone: array, the side of columns and rows, 0 = every head sees the whole map; LePE's side
      feed_forward.window             of the MLP's depthwise convolution; 0 = none
      norm, embed.norm, reduction.norm, out.norm                                   arrays; out.norm of the last stage is the head's
      norm_epsilon (of the blocks, the ends and the head), embed.norm_epsilon, reduction.norm_epsilon
@@ -23,6 +26,7 @@ enum { MAX_STAGES = 8, MAX_BLOCKS = 96, MAX_WIDTH = 1 << 16 }; /* two names a bl
 typedef struct config {
     uint32_t stages, channels, prefix, sla_kernel;
     uint32_t blocks[MAX_STAGES], width[MAX_STAGES], hidden[MAX_STAGES], heads[MAX_STAGES], reduction[MAX_STAGES];
+    uint32_t stripe[MAX_STAGES], lepe;
     uint32_t kernel[MAX_STAGES], stride[MAX_STAGES], pad[MAX_STAGES];
     uint32_t position_h[MAX_STAGES], position_w[MAX_STAGES];
     wf_mixer_kind mixer[MAX_STAGES];
@@ -63,6 +67,10 @@ static void read_mixers(wf_meta *m, config *c) {
     if (linear && c->sla_kernel % 2 == 0) {
         wf_meta_fail(m, "attention.window", "is even; only odd windows have a centre");
     }
+    if (strcmp(m->arch, "cswin") == 0) {
+        wf_meta_u32s(m, "attention.stripe", c->stages, MAX_STAGES, 0, 4096, c->stripe);
+        c->lepe = wf_meta_u32(m, "lepe.kernel", 1, 31);
+    }
     if (c->prefix != 0 && (c->reduction[c->stages - 1] > 1 || c->mixer[c->stages - 1] == WF_MIXER_SLA || c->hidden_window != 0)) {
         wf_meta_fail(m, "prefix_tokens", "puts rows in front of a map that its stage reads as a picture");
     }
@@ -89,12 +97,12 @@ static void read_stages(wf_meta *m, config *c) {
         }
     }
     if (blocks > MAX_BLOCKS) {
-        wf_meta_fail(m, "block_count", "gives more blocks than a PVT may have here (96)");
+        wf_meta_fail(m, "block_count", "gives more blocks than a pyramid may have here (96)");
     }
 }
 
 wf_status wf_pvt_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err) {
-    wf_meta meta = {gguf, "pvt", err, WF_OK}, *m = &meta;
+    wf_meta meta = {gguf, wf_gguf_get_string(gguf, "general.architecture"), err, WF_OK}, *m = &meta;
     config *c = wf_arena_alloc(arena, sizeof *c);
     if (c == NULL) {
         return wf_fail(err, WF_E_MEMORY, "metadata", -1, "no memory for the model's configuration");
@@ -134,6 +142,8 @@ static wf_block block_of(const config *c, uint32_t s) {
     b.mixer.reduction = c->reduction[s];
     b.mixer.reduction_norm = c->reduction_norm[s];
     b.mixer.kernel = c->sla_kernel;
+    b.mixer.windows.stripe = c->stripe[s];
+    b.mixer.lepe = c->lepe;
     return b;
 }
 
@@ -146,6 +156,11 @@ static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s) {
     x = wf_stem_conv(g, x, "embed", &embed); /* [n, h, w, width] */
     x = wf_norm(g, x, "embed_norm", c->embed_norm[s]);
     x = wf_stem_tokens(g, x, &tokens); /* a map, or in the last stage [n, prefix + h·w, width] */
+    uint32_t h = wf_graph_shape(g, x)->h, w = wf_graph_shape(g, x)->w, stripe = c->stripe[s];
+    if (x != WF_NONE && stripe != 0 && c->mixer[s] == WF_MIXER_ATTENTION && (h % stripe != 0 || w % stripe != 0)) {
+        wf_graph_fail(g, WF_E_SHAPE, "input", "this picture gives stage %u a map of %u × %u, which stripes of %u do not divide; use the model's "
+                      "own picture size", s, h, w, stripe);
+    }
     for (uint32_t b = 0; b < c->blocks[s]; b++) {
         uint32_t mark = wf_graph_enter(g, "blk.%u", b);
         wf_block block = block_of(c, s);

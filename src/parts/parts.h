@@ -50,6 +50,7 @@ typedef struct wf_mixer {
     bool qk_norm;    /* attention: a layer norm over each head of q and of k, shared by the heads */
     float qk_eps;
     uint32_t kernel; /* sla: side of the convolution of the values, odd */
+    uint32_t lepe;   /* attention, sla: side of another one, of each channel by itself, odd; 0 = none (CSwin) */
 } wf_mixer;
 
 /* One row of the layer table: everything that may differ from block to block. */
@@ -69,6 +70,8 @@ wf_id wf_mixer_identity(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_pool(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer);
+/* heads + a depthwise convolution of the values of qkv, or heads alone. */
+wf_id wf_mixer_lepe(wf_graph *g, wf_id heads, wf_id qkv, const wf_mixer *mixer);
 wf_id wf_mixer_spatial_fc(wf_graph *g, wf_id n, const wf_mixer *mixer);
 
 /* [q | k | v] of the rows, or q alone and in *others [k | v] of a reduced map; WF_NONE otherwise. */

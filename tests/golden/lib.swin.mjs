@@ -28,7 +28,7 @@ export function linear(m, weight, bias) {
     return out;
 }
 
-function norm(m, weight, bias) {
+export function norm(m, weight, bias) {
     const out = map(m.h, m.w, m.c);
     for (let r = 0; r < m.h * m.w; r++) {
         const row = m.data.subarray(r * m.c, (r + 1) * m.c);

@@ -387,7 +387,8 @@ static void map_block(wf_mapping *m, const details *d, uint32_t s, uint32_t b) {
     bool linear = b < d->linear[s];
     const char *window = linear && d->sla_window[s] == 0 ? "nlc" : "window"; /* one window is the map */
     if (linear) {
-        wf_map_sla(m, wf_map_format(m, "%s.attn", from), mixer);
+        const char *attn = wf_map_format(m, "%s.attn", from);
+        wf_map_sla(m, &attn, 1, mixer);
     } else {
         wf_map_tensor(m, wf_map_format(m, "%s.%s", from, names_of[d->lib].table), wf_map_format(m, "%s.position.weight", mixer),
                       WF_MAP_TABLE_ROWS, false);

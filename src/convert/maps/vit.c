@@ -347,7 +347,8 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
         if (rows[i].timm == NULL) {
             map_qkv(m, d, from, to);
             if (d->window != 0) {
-                wf_map_sla(m, wf_map_format(m, "%s.attn", from), wf_map_format(m, "%s.mixer", to));
+                const char *attn = wf_map_format(m, "%s.attn", from);
+                wf_map_sla(m, &attn, 1, wf_map_format(m, "%s.mixer", to));
             }
             if (d->qk_norm) {
                 wf_map_affine(m, wf_map_format(m, "%s.attn.q_norm", from), wf_map_format(m, "%s.mixer.q_norm", to), WF_MAP_VECTOR, true);

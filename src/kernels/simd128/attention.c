@@ -140,16 +140,6 @@ static void list_others(const wf_op_call *call, const geometry *g, const strips 
     }
 }
 
-/* Lanes 0 … count−1 of the four floats at x, the rest zero, without touching memory behind them. */
-WF_INLINE v128_t load_part(const float *x, uint32_t count) {
-    if (count >= 4) {
-        return wasm_v128_load(x);
-    }
-    float part[4] = {0, 0, 0, 0};
-    memcpy(part, x, count * sizeof *x);
-    return wasm_v128_load(part);
-}
-
 static void pack_head(const geometry *g, const strips *to, uint32_t head) {
     const size_t k = (size_t)head * g->dim, v = k + (size_t)g->heads * g->dim;
     float *keys = to->keys;
@@ -160,7 +150,7 @@ static void pack_head(const geometry *g, const strips *to, uint32_t head) {
                 v128_t block[4];
                 for (uint32_t r = 0; r < 4; r++) {
                     uint32_t row = j + half + r;
-                    block[r] = row < g->tokens ? load_part(to->seen[row] + k + i, columns) : wasm_f32x4_splat(0);
+                    block[r] = row < g->tokens ? wf_load_part(to->seen[row] + k, i, g->dim) : wasm_f32x4_splat(0);
                 }
                 wf_transpose4(block);
                 for (uint32_t r = 0; r < columns; r++) {
@@ -176,8 +166,8 @@ static void pack_head(const geometry *g, const strips *to, uint32_t head) {
         uint32_t left = g->dim - i;
         for (uint32_t j = 0; j < g->tokens; j++, values += PANEL) {
             const float *row = to->seen[j] + v + i;
-            wasm_v128_store(values, load_part(row, left));
-            wasm_v128_store(values + 4, left > 4 ? load_part(row + 4, left - 4) : wasm_f32x4_splat(0));
+            wasm_v128_store(values, wf_load_part(row, 0, left));
+            wasm_v128_store(values + 4, left > 4 ? wf_load_part(row, 4, left) : wasm_f32x4_splat(0));
         }
     }
 }

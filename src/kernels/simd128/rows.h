@@ -7,8 +7,6 @@
 #ifndef WF_KERNELS_SIMD128_ROWS_H
 #define WF_KERNELS_SIMD128_ROWS_H
 
-#include <string.h>
-
 #include "base/simd.h"
 #include "kernels/op.h"
 
@@ -33,14 +31,12 @@ WF_INLINE v128_t wf_lane_mask(uint32_t count) {
     return wasm_i32x4_lt(wasm_i32x4_make(0, 1, 2, 3), wasm_i32x4_splat((int32_t)count));
 }
 
-/* Elements i … i + 3 of x[dim], zeros behind its end; nothing is read there. */
+/* Lanes 0 … count − 1 < 4 of x, zeros behind; nothing is read there (rows.c: out of line, since it is rare). */
+v128_t wf_load_tail(const float *x, uint32_t count);
+
+/* Elements i … i + 3 of x[dim], zeros behind its end. */
 WF_INLINE v128_t wf_load_part(const float *x, uint32_t i, uint32_t dim) {
-    if (i + 4 <= dim) {
-        return wasm_v128_load(x + i);
-    }
-    float some[4] = {0, 0, 0, 0};
-    memcpy(some, x + i, (dim - i) * sizeof *x);
-    return wasm_v128_load(some);
+    return i + 4 <= dim ? wasm_v128_load(x + i) : wf_load_tail(x + i, dim - i);
 }
 
 /* Lane 0 + 1 + 2 + 3 in double, in this order. */

@@ -26,6 +26,7 @@ wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer) {
     wf_attention a = {mixer->heads, mixer->head_dim, (float)(1 / __builtin_sqrt(mixer->head_dim)), mixer->windows, WF_NONE, WF_NONE, others};
     add_window(g, mixer, &a);
     wf_id heads = wf_node_attention(g, qkv, "heads", &a); /* [rows, heads·d] */
+    heads = wf_mixer_lepe(g, heads, qkv, mixer);
     wf_id y = wf_node_linear(g, heads, "proj", c, true);
     wf_graph_leave(g, mark);
     wf_graph_alias(g, y, "mixer");

@@ -11,7 +11,11 @@ wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer) {
     const wf_window *w = &mixer->windows;
     uint32_t cells = w->stripe != 0 ? w->stripe * (s->h + s->w) : w->height != 0 ? w->height * w->width : s->h * s->w;
     uint64_t rows = wf_graph_stored_rows(g, "heads.position.weight");
-    if (qkv != WF_NONE && rows != 0 && rows != cells) {
+    if (qkv != WF_NONE && rows != 0 && rows != cells && w->stripe != 0) {
+        wf_graph_fail(g, WF_E_SHAPE, g->prefix, "\"%sheads.position.weight\" belongs to stripes of %u with %llu cells, but this picture gives a map "
+                      "of %u × %u there, whose stripes have %u; use the model's own picture size", g->prefix, w->stripe,
+                      (unsigned long long)rows, s->h, s->w, cells);
+    } else if (qkv != WF_NONE && rows != 0 && rows != cells) {
         wf_graph_fail(g, WF_E_SHAPE, g->prefix, "\"%sheads.position.weight\" belongs to %llu cells, but this picture gives %u × %u = %u "
                       "there; use the model's own picture size", g->prefix, (unsigned long long)rows, s->h, s->w, cells);
     } else if (n != WF_NONE && w->height != 0 && (s->h % w->height != 0 || s->w % w->width != 0)) {
@@ -19,6 +23,7 @@ wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer) {
                       "%u × %u that this picture gives there; use the model's own picture size", g->prefix, w->height, w->width, s->h, s->w);
     }
     wf_id heads = wf_node_sla(g, qkv, "heads", &sla); /* [rows, heads·d] */
+    heads = wf_mixer_lepe(g, heads, qkv, mixer);
     wf_id y = wf_node_linear(g, heads, "proj", c, true);
     wf_graph_leave(g, mark);
     wf_graph_alias(g, y, "mixer");
