@@ -6,7 +6,7 @@
 Per model: class and constructor (what --config reads), tensors as NAME: [shape, centre, half range], and runs: an input's shape, the
 library's output in float64 and how far its float32 output is from that. A model with `refused` must not convert; the expression is for
 the sentence. `rewrites` says which norm rewrites must be refused, and why; all others must hold."""
-import json, math, pathlib, re, sys, tempfile
+import json, math, pathlib, re, sys, tempfile, zlib
 
 import numpy as np
 import timm
@@ -143,6 +143,7 @@ MODELS = [
     vit("q-and-k-norm", (2, 32, 32), qk_norm=True, qkv_bias=False),
     vit("layer-scale-q-and-k-norm", (1, 32, 32), qk_norm=True, init_values=0.1, global_pool="avg"),
     vit("narrow-mlp", (1, 32, 32), mlp_ratio=1.5, depth=3),
+    vit("one-class", (1, 42, 42), img_size=42, patch_size=14, embed_dim=16, depth=1, num_heads=1, num_classes=1, global_pool="avg"),
     vit("grey", (2, 32, 32), in_chans=1),
     vit("five-channels", (1, 32, 32), in_chans=5),
     vit("other-sizes", (1, 32, 32), (1, 48, 64), (2, 24, 40), dynamic_img_size=True),
@@ -154,6 +155,7 @@ MODELS = [
     deit("plain", (2, 32, 32)),
     deit("wide-picture", (1, 16, 40), img_size=[16, 40], qkv_bias=False),
     deit("layer-scale", (1, 32, 32), init_values=0.1, depth=3, num_heads=6),
+    refused("no head_dist", deit("features", num_classes=0)),
     deit("other-sizes", (1, 32, 32), (1, 48, 40), dynamic_img_size=True),
     swin("plain", (2, 56, 56)),
     swin("odd-maps", (1, 60, 60), img_size=60),
@@ -165,6 +167,8 @@ MODELS = [
     swin("no-qkv-bias", (1, 56, 56), qkv_bias=False, mlp_ratio=2.0),
     swin("other-sizes", (1, 56, 56), (1, 64, 48), (1, 76, 68), strict_img_size=False),
     refuses(OUTPUT, swin("features", (1, 56, 56), num_classes=0)),
+    refuses({"crms": "begins the residual stream"},
+            swin("one-stage-features", (1, 56, 44), img_size=[56, 44], depths=[3], num_heads=[4], window_size=[3, 5], num_classes=0)),
     swin("window-per-stage", (1, 56, 56), window_size=[[7, 7], [4, 4]]),
     pool("plain", (2, 64, 64)),
     pool("odd-picture", (1, 61, 83)),
@@ -182,6 +186,7 @@ MODELS = [
     hf("swin-plain", T.SwinForImageClassification, HF_SWIN, (2, 56, 56)),
     hf("swin-odd-maps", T.SwinForImageClassification, HF_SWIN, (1, 60, 60), image_size=60),
     hf("swin-window-5", T.SwinForImageClassification, HF_SWIN, (1, 72, 56), (1, 56, 56), image_size=[72, 56], window_size=5),
+    hf("swin-window-of-the-second-map", T.SwinForImageClassification, HF_SWIN, (1, 32, 32), (1, 68, 48), depths=[1, 2], num_heads=[3, 1], window_size=4, image_size=32),
     hf("swin-no-qkv-bias", T.SwinForImageClassification, HF_SWIN, (1, 64, 64), image_size=64, window_size=4, qkv_bias=False, depths=[1, 2, 1], num_heads=[1, 2, 4]),
     hf("poolformer-plain", T.PoolFormerForImageClassification, HF_POOL, (2, 64, 64)),
     hf("poolformer-pool5", T.PoolFormerForImageClassification, HF_POOL, (1, 57, 70), pool_size=5),
@@ -310,7 +315,7 @@ def run(spec, model, x):
     return y.reshape(y.shape[0], -1).double().numpy()
 
 
-def golden(number, spec):
+def golden(spec):
     entry = {"name": spec["name"]}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -323,7 +328,7 @@ def golden(number, spec):
             entry["config"]["id2label"] = {str(i): f"LABEL_{i}" for i in range(7)}
         else:
             entry["config"] = {"class": spec["make"].__name__, "constructor": spec["constructor"]}
-        entry["seed"] = 100 * number
+        entry["seed"] = zlib.crc32(spec["name"].encode()) % 1000000  # so that a new model changes no other
         entry["tensors"] = {k: [s, *spread(k, s)] for k, s in shapes.items()}
         if "refused" in spec:
             entry["refused"] = spec["refused"]
@@ -333,12 +338,12 @@ def golden(number, spec):
         # a tensor's seed is the model's plus its place; inputs take 90 … 99 … of it
         weights = {k: fill(entry["seed"] * 1000 + i, s, c, h) for i, (k, (s, c, h)) in enumerate(entry["tensors"].items())}
         channels = spec.get("constructor", {}).get("in_chans", spec.get("config", {}).get("num_channels", 3))
-        single, double = (load(spec, folder, weights, t) for t in (torch.float32, torch.float64))
         entry["runs"] = []
         for i, (n, h, w) in enumerate(spec["sizes"]):
             shape = [n, channels, h, w]
             x = torch.from_numpy(fill(entry["seed"] * 1000 + 900 + i, shape, 0.1, 1.6))
-            truth, other = run(spec, double, x.double()), run(spec, single, x)
+            # loaded anew each time: Swin of transformers keeps the windows of the smallest picture that it has seen
+            truth, other = (run(spec, load(spec, folder, weights, t), x.to(t)) for t in (torch.float64, torch.float32))
             fp32 = float(np.linalg.norm(other - truth) / np.linalg.norm(truth))
             entry["runs"].append({"shape": shape, "fp32": float(f"{fp32:.2e}"), "output": truth.reshape(-1).tolist()})
             if spec.get("constructor", {}).get("pos_embed") != "none" and spec["make"] in (VisionTransformer, VisionTransformerDistilled):
@@ -351,9 +356,9 @@ def golden(number, spec):
 def main():
     pattern = re.compile(sys.argv[1]) if len(sys.argv) > 1 else None
     entries = []
-    for number, spec in enumerate(MODELS, 1):
+    for spec in MODELS:
         if pattern is None or pattern.search(spec["name"]):
-            entries.append(golden(number, spec))
+            entries.append(golden(spec))
             print(entries[-1]["name"], [(r["shape"], r["fp32"]) for r in entries[-1].get("runs", [])], flush=True)
     if pattern is not None:
         return
@@ -365,4 +370,5 @@ def main():
     print(len(entries), "models,", target.stat().st_size, "bytes")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,7 @@ function hold(label, m, build, file, limit, ...options) {
     }
 }
 
-const {models} = JSON.parse(readFileSync(join(root, 'tests/golden/random/models.json')));
+const {models} = JSON.parse(readFileSync(process.argv[3] ?? join(root, 'tests/golden/random/models.json')));
 const wanted = process.argv[2] ? models.filter((m) => new RegExp(process.argv[2]).test(m.name)) : models;
 check('there are enough of them', process.argv[2] || models.filter((m) => m.runs).length >= 60, String(models.length));
 

@@ -69,7 +69,10 @@ static bool recognise(wf_mapping *m, details *d) {
         bool merged = has(m, "layers.0.downsample.reduction", ".bias") && !has(m, first, ".norm1.weight") && !has(m, "norm", ".weight");
         d->norm = wf_map_is_repbn(m, wf_map_format(m, "%s.norm1", first)) ? "repbn" : merged ? "none" : "layer_norm";
         bool start = has(m, "layers.1.downsample.reduction", ".weight") && !has(m, "layers.0.downsample.reduction", ".weight");
-        d->lib = start || has(m, "head.fc", ".weight") ? TIMM : OLD;
+        /* of one stage and no classifier, only the old layout's stored indices tell */
+        bool bare = !has(m, "layers.0.downsample.reduction", ".weight") && !has(m, "head", ".weight") &&
+                    !has(m, first, ".attn.relative_position_index");
+        d->lib = start || bare || has(m, "head.fc", ".weight") ? TIMM : OLD;
         d->patch_conv = "patch_embed.proj", d->patch_norm = "patch_embed.norm";
         return true;
     }

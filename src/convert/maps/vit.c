@@ -171,6 +171,10 @@ static void check_plain(wf_mapping *m) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "pool_include_prefix of %s is true: a mean over the class token too is not supported",
                     m->config.file);
     }
+    if (has(m, "dist_token", "") && has(m, "patch_embed.proj", ".weight") && !has(m, "head_dist", ".weight")) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, "dist_token", "the checkpoint has a dist_token, but no head_dist: what timm gives then, the mean of two "
+                    "tokens, this version does not; save the model with both of its classifiers");
+    }
     if (has(m, "norm_pre", ".weight")) {
         wf_map_fail(m, WF_E_UNSUPPORTED, "norm_pre.weight", "the checkpoint has a norm in front of its blocks (norm_pre, as CLIP's image "
                     "encoders do), which this version's ViT does not have");
