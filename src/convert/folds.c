@@ -59,24 +59,42 @@ static wf_status fold_shift(wf_rewriter *p, const wf_node *reader, uint32_t matr
     return WF_OK;
 }
 
-/* A norm's scale and shift; NULL where it has none. A RepBN's come from its statistics. */
+/* What a norm does to its normalised input, channel by channel; NULL where it does nothing. Of norms with constant statistics this is
+   all that they do. */
 typedef struct norm_terms {
     double *gain, *shift;
 } norm_terms;
 
+static double at(const double *v, uint32_t i, double absent) { return v != NULL ? v[i] : absent; }
+
 static wf_status read_terms(wf_rewriter *p, const wf_node *norm, norm_terms *out, wf_error *err) {
-    double *v[5] = {NULL};
+    const double *v[5] = {NULL};
+    const uint32_t channels = norm->shape.c;
+    const bool constant = norm->op == WF_OP_REPBN, single = norm->w[0] != WF_NONE && p->streams.graph->weights->entries[norm->w[0]].view.k == 1;
     for (int i = 0; i < 5; i++) {
         v[i] = norm->w[i] != WF_NONE ? read_vector(p, wf_rewriter_row(p, wf_rewriter_weight(p, norm->w[i])), err) : NULL;
         if (norm->w[i] != WF_NONE && v[i] == NULL) {
             return err->code != WF_OK ? err->code : wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
         }
     }
-    *out = (norm_terms){v[0], v[1]};
-    for (uint32_t c = 0; c < norm->shape.c && norm->op == WF_OP_REPBN; c++) {
-        double over = v[0][c] / __builtin_sqrt(v[3][c] + decimal(norm->p.eps));
-        v[0][c] = over + v[4][0];
-        v[1][c] -= over * v[2][c];
+    out->gain = wf_arena_alloc(p->m->arena, (size_t)channels * sizeof(double));
+    out->shift = wf_arena_alloc(p->m->arena, (size_t)channels * sizeof(double));
+    if (out->gain == NULL || out->shift == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
+    }
+    const double scale = norm->p.depth != 0 ? 1 / __builtin_sqrt((double)norm->p.depth) : 1;
+    for (uint32_t c = 0; c < channels; c++) {
+        double gain = at(v[0], single ? 0 : c, 1), shift = at(v[1], c, 0);
+        if (constant) {
+            double over = gain / __builtin_sqrt(v[3][c] + decimal(norm->p.eps));
+            gain = over + at(v[4], 0, 0);
+            shift -= over * at(v[2], c, 0);
+        }
+        out->gain[c] = gain * scale;
+        out->shift[c] = shift * scale;
+    }
+    if (v[1] == NULL && v[2] == NULL) {
+        out->shift = NULL; /* so no bias is made */
     }
     return WF_OK;
 }
@@ -110,16 +128,21 @@ static wf_status fold_forward(wf_rewriter *p, const wf_stream_norm *norm, wf_err
     return p->m->status;
 }
 
-/* A RepBN behind a product: W' = a ∘ W, b' = a ∘ b + shift. */
+/* A norm with constant statistics behind a product: W' = a ∘ W, b' = a ∘ b + shift. */
 static wf_status fold_back(wf_rewriter *p, const wf_stream_norm *norm, wf_error *err) {
     const wf_node *node = &p->streams.graph->nodes[norm->node], *product = &p->streams.graph->nodes[norm->producer];
     uint32_t matrix = wf_rewriter_row(p, wf_rewriter_weight(p, product->w[0]));
     norm_terms terms;
     WF_TRY(read_terms(p, node, &terms, err));
-    struct wf_rewrite *w = wf_rewriter_recipe(p, matrix), *bias = bias_recipe(p, product, matrix);
+    struct wf_rewrite *w = wf_rewriter_recipe(p, matrix);
     WF_TRY(p->m->status);
-    w->scale = bias->scale = terms.gain;
-    bias->offset = terms.shift;
+    w->scale = terms.gain;
+    if (product->w[1] != WF_NONE || terms.shift != NULL) {
+        struct wf_rewrite *bias = bias_recipe(p, product, matrix);
+        WF_TRY(p->m->status);
+        bias->scale = terms.gain;
+        bias->offset = terms.shift;
+    }
     remove_norm(p, node);
     return p->m->status;
 }

@@ -212,12 +212,45 @@ void wf_map_sla(wf_mapping *m, const char *const *source_names, uint32_t count, 
     wf_map_stack_parts(m, source_names, count, "dwc.bias", wf_map_format(m, "%s.heads.window.bias", name), WF_MAP_VECTOR);
 }
 
+const char *wf_map_norm_kind(wf_mapping *m, const char *source_name) {
+    const wf_source_tensor *weight = wf_map_find(m, wf_map_format(m, "%s.weight", source_name));
+    if (wf_map_is_repbn(m, source_name)) {
+        return "repbn";
+    }
+    if (wf_map_find(m, wf_map_format(m, "%s.running_var", source_name)) != NULL) {
+        return wf_map_find(m, wf_map_format(m, "%s.running_mean", source_name)) != NULL ? "batch_norm" : "un";
+    }
+    return weight != NULL && weight->elements == 1 ? "ss_norm" : NULL;
+}
+
+void wf_map_norm(wf_mapping *m, const char *kind, const char *source_name, const char *name) {
+    bool batch = strcmp(kind, "batch_norm") == 0;
+    if (strcmp(kind, "repbn") == 0) {
+        wf_map_repbn(m, source_name, name);
+        return;
+    }
+    wf_map_affine(m, source_name, name, WF_MAP_VECTOR, !batch && strcmp(kind, "un") != 0);
+    if (batch) {
+        wf_map_tensor(m, wf_map_format(m, "%s.running_mean", source_name), wf_map_format(m, "%s.mean", name), WF_MAP_VECTOR, false);
+    }
+    if (batch || strcmp(kind, "un") == 0) {
+        wf_map_tensor(m, wf_map_format(m, "%s.running_var", source_name), wf_map_format(m, "%s.var", name), WF_MAP_VECTOR, false);
+    }
+}
+
 const char *wf_map_left_over(wf_mapping *m, const char *name) {
     static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step"}, *const norm1 = ".norm1.";
+    static const char *const windows[] = {"ema_gz", "iters", "buffer_x2", "buffer_gz", "skip_counter"};
     const char *last = strrchr(name, '.'), *part = last != NULL ? last + 1 : name;
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
         if (strcmp(part, counters[i]) == 0) {
             return "a training counter";
+        }
+    }
+    bool un = last != NULL && wf_map_find(m, wf_map_format(m, "%.*s.running_var", (int)(last - name), name)) != NULL;
+    for (size_t i = 0; un && i < sizeof windows / sizeof windows[0]; i++) {
+        if (strcmp(part, windows[i]) == 0) {
+            return "what Unified Normalization keeps of past batches";
         }
     }
     if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0) {

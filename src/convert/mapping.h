@@ -137,6 +137,11 @@ bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind);
 /* NAME.weight and NAME.bias. */
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional);
+/* Norms with constant statistics under this name: "batch_norm" (P.{weight, bias, running_mean, running_var}), "un" (no running_mean)
+   or "repbn"; "ss_norm" where the weight is one for all channels; NULL for what tensors cannot tell apart: layer and RMS norms. */
+const char *wf_map_norm_kind(wf_mapping *m, const char *source_name);
+/* The tensors of a norm of this kind as NAME.{weight, bias, mean, var, alpha}. */
+void wf_map_norm(wf_mapping *m, const char *kind, const char *source_name, const char *name);
 /* Is there a RepBN (SLAB) under this name: P.{alpha, bn.*}, or inside a LinearNorm, P.norm2.{alpha, bn.*}? */
 bool wf_map_is_repbn(wf_mapping *m, const char *source_name);
 /* It, as NAME.{weight, bias, mean, var, alpha}. */

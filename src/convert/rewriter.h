@@ -25,7 +25,7 @@ struct wf_rewrite *wf_rewriter_new_recipe(wf_rewriter *p);
 /* The recipe of a row, made when it has none; NULL after an error in p->m. */
 struct wf_rewrite *wf_rewriter_recipe(wf_rewriter *p, uint32_t row);
 
-/* folds.c: γ and β of a norm go into the products that read it, or, for a RepBN with a producer, into the product in front. */
+/* folds.c: γ and β of a norm go into the products that read it, or, with constant statistics and a producer, into the product in front. */
 wf_status wf_fold_norm(wf_rewriter *p, const wf_stream_norm *norm, wf_error *err);
 /* Layer scales go into their products: all of them or none, since a file says only whether there are any. `needed`: by another
    rewrite, so no note says that they stay. */

@@ -133,7 +133,7 @@ static bool collect_readers(finder *f, wf_stream_norm *norm, wf_id node) {
     return true;
 }
 
-/* The product whose rows nobody but the RepBN reads, so that scale and shift may go into it. */
+/* The product whose rows nobody but a norm with constant statistics reads, so that scale and shift may go into it. */
 static wf_id producer_of(finder *f, const wf_node *n) {
     wf_id id = n->op == WF_OP_REPBN ? n->in[0] : WF_NONE;
     const wf_node *p = id != WF_NONE ? &f->g->nodes[id] : NULL;
@@ -153,13 +153,16 @@ static void add_norm(finder *f, wf_id id) {
     if (norm->unfoldable == NULL && norm->reader_count == 0) {
         norm->unfoldable = "nothing reads it";
     }
-    if (norm->unfoldable == NULL) {
-        norm->unfoldable = shared(f, norm->weight);
+    for (int i = 0; i < WF_OP_WEIGHTS && norm->unfoldable == NULL; i++) {
+        norm->unfoldable = shared(f, n->w[i]);
     }
     norm->producer = norm->unfoldable != NULL ? producer_of(f, n) : WF_NONE;
     if (norm->stream != WF_NONE) {
         f->out->list[norm->stream].norms++;
-        if (n->op != WF_OP_LAYER_NORM) {
+        if (n->op == WF_OP_REPBN) {
+            refuse(f, n->in[0], text(f, "\"%s\" (%s) has constant statistics and takes no mean of a row away, so a stream without one would "
+                                     "be another input; --fold removes it", n->name, wf_op_get(n->op)->name));
+        } else if (n->op != WF_OP_LAYER_NORM) {
             refuse(f, n->in[0], text(f, "\"%s\" (%s) takes its statistics over more than one row", n->name, wf_op_get(n->op)->name));
         }
     }

@@ -122,21 +122,41 @@ wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps) { retu
 
 wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_CRMS); }
 
-wf_id wf_node_repbn(wf_graph *g, wf_id x, const char *name, float eps) {
-    static const char *const parts[] = {"weight", "bias", "mean", "var"};
+wf_id wf_node_ss_norm(wf_graph *g, wf_id x, const char *name, float eps) {
+    wf_node n = node_of(WF_OP_LAYER_NORM, x);
+    n.p.eps = eps;
+    n.p.norm_by = WF_BY_RMS;
+    if (!is_bare(g, name)) {
+        uint32_t mark = wf_graph_enter(g, "%s", name);
+        n.w[0] = wf_graph_vector(g, "weight", 1);
+        wf_graph_leave(g, mark);
+    }
+    return wf_graph_add(g, name, &n);
+}
+
+/* A norm whose statistics are constants (kernels/scalar/repbn.c). */
+static wf_id constant_norm(wf_graph *g, wf_id x, const char *name, float eps, bool mean, bool alpha) {
     wf_node n = node_of(WF_OP_REPBN, x);
+    uint32_t c = wf_graph_shape(g, x)->c;
     n.p.eps = eps;
     if (is_bare(g, name)) {
         return x;
     }
     uint32_t mark = wf_graph_enter(g, "%s", name);
-    for (int i = 0; i < 4; i++) {
-        n.w[i] = wf_graph_vector(g, parts[i], wf_graph_shape(g, x)->c);
-    }
-    n.w[4] = wf_graph_vector(g, "alpha", 1);
+    n.w[0] = wf_graph_vector(g, "weight", c);
+    n.w[1] = wf_graph_vector(g, "bias", c);
+    n.w[2] = mean ? wf_graph_vector(g, "mean", c) : WF_NONE;
+    n.w[3] = wf_graph_vector(g, "var", c);
+    n.w[4] = alpha ? wf_graph_vector(g, "alpha", 1) : WF_NONE;
     wf_graph_leave(g, mark);
     return wf_graph_add(g, name, &n);
 }
+
+wf_id wf_node_repbn(wf_graph *g, wf_id x, const char *name, float eps) { return constant_norm(g, x, name, eps, true, true); }
+
+wf_id wf_node_batch_norm(wf_graph *g, wf_id x, const char *name, float eps) { return constant_norm(g, x, name, eps, true, false); }
+
+wf_id wf_node_un(wf_graph *g, wf_id x, const char *name, float eps) { return constant_norm(g, x, name, eps, false, false); }
 
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input) {
     wf_node n = node_of(WF_OP_POOL2D, x);

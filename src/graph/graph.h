@@ -50,7 +50,7 @@ typedef struct wf_graph {
     /* Names that must stay observable (taps); set before building. */
     const char *const *kept_names;
     uint32_t kept_count;
-    /* Norms without weight and bias: a conversion folded them into what reads the norm (wf.norm.bare). */
+    /* Norms without weight and bias, nor divided by √depth: a conversion folded that into what reads the norm (wf.norm.bare). */
     const char *const *bare_norms;
     uint32_t bare_norm_count;
     char prefix[128]; /* put before the names of nodes and weights while a part is built */
@@ -111,9 +111,14 @@ wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
    (Pre-RMSNorm and Pre-CRMSNorm, arXiv 2305.14858). */
 wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps);
-/* RepBN (SLAB, arXiv 2405.11582): a norm whose statistics are constants, NAME.{weight, bias, mean, var, alpha}. Folded into its
-   neighbours nothing is left of it, and x itself comes back. */
+/* RMS with one weight for all channels (SSNorm, arXiv 2506.19697). */
+wf_id wf_node_ss_norm(wf_graph *g, wf_id x, const char *name, float eps);
+/* Norms whose statistics are constants: RepBN (SLAB, arXiv 2405.11582) has NAME.{weight, bias, mean, var, alpha}, a batch norm no
+   alpha, Unified Normalization (arXiv 2208.01313) neither mean nor alpha. Folded into its neighbours nothing is left of such a norm,
+   and x itself comes back. */
 wf_id wf_node_repbn(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_node_batch_norm(wf_graph *g, wf_id x, const char *name, float eps);
+wf_id wf_node_un(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool minus_input);
 /* A convolution of each channel by itself, stride 1, zeros outside: NAME.weight [kernel², c], NAME.bias. */
 wf_id wf_node_depthwise(wf_graph *g, wf_id x, const char *name, uint32_t kernel);

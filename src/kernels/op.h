@@ -79,6 +79,7 @@ typedef struct wf_op_params {
     float eps;                     /* norms, sla */
     uint32_t norm_by;              /* wf_norm_by: layer_norm */
     uint32_t kernel_h, kernel_w;   /* conv2d, pool2d, depthwise; sla: of the window */
+    uint32_t depth;                /* layer_norm: what it gives is divided by √depth (LayerNorm scaling), 0 = it is not */
     uint32_t stride_h, stride_w;   /* conv2d */
     uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */
     uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */

@@ -6,7 +6,7 @@
    Keys under the architecture's name (arrays have one item a stage):
      block_count, embedding_length, feed_forward_length, mixer, downsample, position.height, position.width  arrays
      stem.kernel, stem.stride, stem.padding, downsample.kernel, downsample.stride, downsample.padding
-     norm, norm_epsilon, layer_scale, pool_size, attention.head_dim, attention.qkv_bias
+     norm, norm_epsilon, norm.placement, norm.depth_scaling (models.h; blocks are numbered through the stages), layer_scale, pool_size, attention.head_dim, attention.qkv_bias
      head (norm_pool, pool_norm, features), head.norm, head.norm_epsilon, class_count
      input.channels, input.height, input.width */
 #include <string.h>
@@ -22,7 +22,7 @@ typedef struct config {
     uint32_t position_h[MAX_STAGES], position_w[MAX_STAGES]; /* 0 = no table */
     wf_mixer mixer[MAX_STAGES];
     wf_conv stem, downsample; /* out_channels is filled per stage */
-    wf_norm_slot norm;
+    wf_norm_slot (*norms)[2]; /* [blocks of all stages] */
     bool layer_scale;
     bool features;
     wf_head head;
@@ -93,7 +93,15 @@ wf_status wf_metaformer_configure(const wf_gguf *gguf, wf_arena *arena, const vo
     read_mixers(m, c);
     c->stem = read_conv(m, "stem.kernel", "stem.stride", "stem.padding");
     c->downsample = read_conv(m, "downsample.kernel", "downsample.stride", "downsample.padding");
-    c->norm = wf_meta_norm(m, "norm", "norm_epsilon");
+    uint32_t blocks = 0;
+    for (uint32_t s = 0; s < c->stages; s++) {
+        blocks += c->blocks[s];
+    }
+    c->norms = wf_arena_alloc(arena, blocks * sizeof *c->norms);
+    if (c->norms == NULL) {
+        return wf_fail(err, WF_E_MEMORY, "metadata", -1, "no memory for the model's configuration");
+    }
+    wf_meta_block_norms(m, blocks, c->norms);
     c->layer_scale = wf_meta_bool(m, "layer_scale");
     const char *head = wf_meta_string(m, "head");
     c->features = strcmp(head, "features") == 0;
@@ -116,9 +124,9 @@ wf_status wf_metaformer_configure(const wf_gguf *gguf, wf_arena *arena, const vo
     return m->status;
 }
 
-static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s) {
+/* first: the number of blocks in front of the stage. */
+static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s, uint32_t first) {
     uint32_t stage = wf_graph_enter(g, "stage.%u", s);
-    wf_block block = {.norm1 = c->norm, .norm2 = c->norm, .mixer = c->mixer[s], .hidden = c->hidden[s], .layer_scale = c->layer_scale};
     if (s > 0 && c->down[s]) {
         wf_conv down = c->downsample;
         down.out_channels = c->width[s];
@@ -129,6 +137,8 @@ static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s) {
     }
     for (uint32_t b = 0; b < c->blocks[s]; b++) {
         uint32_t blk = wf_graph_enter(g, "blk.%u", b);
+        const wf_norm_slot *norms = c->norms[first + b];
+        wf_block block = {.norm1 = norms[0], .norm2 = norms[1], .mixer = c->mixer[s], .hidden = c->hidden[s], .layer_scale = c->layer_scale};
         x = wf_block_build(g, x, &block);
         wf_graph_scope_output(g, x);
         wf_graph_leave(g, blk);
@@ -147,8 +157,8 @@ void wf_metaformer_build(wf_graph *g, const void *cfg, const wf_input_class *in)
     wf_conv stem = c->stem;
     stem.out_channels = c->width[0];
     x = wf_stem_conv(g, x, "stem", &stem);
-    for (uint32_t s = 0; s < c->stages; s++) {
-        x = build_stage(g, x, c, s);
+    for (uint32_t s = 0, first = 0; s < c->stages; first += c->blocks[s++]) {
+        x = build_stage(g, x, c, s, first);
         if (c->features) {
             uint32_t mark = wf_graph_enter(g, "stage.%u", s);
             bool raw = wf_graph_stored_rows(g, "out_norm.weight") == 0; /* detection backbones may skip the first */

@@ -48,6 +48,11 @@ void wf_meta_fail(wf_meta *m, const char *key, const char *why) {
     }
 }
 
+bool wf_meta_has(const wf_meta *m, const char *key) {
+    char name[128];
+    return wf_gguf_find(m->gguf, full_key(m, key, name, sizeof name)) != NULL;
+}
+
 static void fail_range(wf_meta *m, const char *key, uint64_t v, uint32_t low, uint32_t high) {
     char why[96];
     wf_print(why, sizeof why, "is %llu, outside %u … %u", (unsigned long long)v, low, high);
@@ -158,5 +163,38 @@ wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name) {
 
 wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps) {
     wf_norm_kind found = wf_meta_norm_kind(m, kind, wf_meta_string(m, kind));
-    return (wf_norm_slot){found, wf_meta_f32(m, eps, 1e-12f, 1e-1f)};
+    return (wf_norm_slot){.kind = found, .eps = wf_meta_f32(m, eps, 1e-12f, 1e-1f)};
+}
+
+static void read_placement(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]) {
+    static const char *const key = "norm.placement";
+    char name[128];
+    const wf_gguf_kv *kv = wf_gguf_find(m->gguf, full_key(m, key, name, sizeof name));
+    const char *text = kv != NULL ? wf_gguf_get_string(m->gguf, name) : "in";
+    if (text == NULL) {
+        kv = array(m, key, blocks, blocks);
+    }
+    for (uint32_t b = 0; b < blocks && m->status == WF_OK; b++) {
+        uint32_t places[2];
+        const char *item = text != NULL ? text : wf_gguf_item_string(kv, b);
+        if (item == NULL || !wf_norm_places_of(item, places)) {
+            wf_meta_fail(m, key, "names places other than \"in\", \"out\" and \"residual\", joined by '+'");
+            return;
+        }
+        out[b][0].places = places[0];
+        out[b][1].places = places[1];
+    }
+}
+
+void wf_meta_block_norms(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]) {
+    wf_norm_slot slot = wf_meta_norm(m, "norm", "norm_epsilon");
+    bool scaled = wf_meta_has(m, "norm.depth_scaling") && wf_meta_bool(m, "norm.depth_scaling");
+    if (scaled && slot.kind != WF_NORM_LAYER && slot.kind != WF_NORM_RMS && slot.kind != WF_NORM_CRMS && slot.kind != WF_NORM_SS) {
+        wf_meta_fail(m, "norm.depth_scaling", "scales a norm that is none of single rows");
+    }
+    for (uint32_t b = 0; b < blocks; b++) {
+        out[b][0] = out[b][1] = slot;
+        out[b][0].depth = out[b][1].depth = scaled ? b + 1 : 0;
+    }
+    read_placement(m, blocks, out);
 }

@@ -34,6 +34,7 @@ typedef struct wf_meta {
     wf_error *err;
     wf_status status; /* the first failure */
 } wf_meta;
+bool wf_meta_has(const wf_meta *m, const char *key);
 uint32_t wf_meta_u32(wf_meta *m, const char *key, uint32_t low, uint32_t high);
 float wf_meta_f32(wf_meta *m, const char *key, float low, float high); /* low ≤ value ≤ high, so never NaN */
 bool wf_meta_bool(wf_meta *m, const char *key);
@@ -45,6 +46,12 @@ uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char
 wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name);
 /* The norm that key `kind` names, with the epsilon of key `eps`. */
 wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps);
+/* The norms of `blocks` blocks, each of its mixer and of its channel MLP:
+     norm, norm_epsilon
+     norm.placement      of both sub-layers ("in", "out", "residual", "in+out" …; absent: "in"), or "MIXER,CHANNEL"; or an array of
+                         such texts, one a block
+     norm.depth_scaling  true: what a norm gives is divided by the root of the block's number, from 1 (absent: false) */
+void wf_meta_block_norms(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]);
 void wf_meta_fail(wf_meta *m, const char *key, const char *why);
 
 #endif

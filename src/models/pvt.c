@@ -44,7 +44,7 @@ static void read_norms(wf_meta *m, uint32_t stages, const char *key, const char 
     float eps = wf_meta_f32(m, epsilon, 1e-12f, 1e-1f);
     wf_meta_strings(m, key, stages, names);
     for (uint32_t s = 0; s < stages; s++) {
-        out[s] = (wf_norm_slot){wf_meta_norm_kind(m, key, names[s]), eps};
+        out[s] = (wf_norm_slot){.kind = wf_meta_norm_kind(m, key, names[s]), .eps = eps};
     }
 }
 

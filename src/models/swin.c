@@ -41,7 +41,7 @@ static void read_norms(wf_meta *m, config *c) {
     c->down_norm = wf_meta_norm(m, "down.norm", "norm_epsilon");
     c->head.norm = wf_meta_norm(m, "head.norm", "norm_epsilon");
     for (uint32_t s = 0; s < c->stages; s++) {
-        c->norm[s] = (wf_norm_slot){wf_meta_norm_kind(m, "norm", names[s]), c->head.norm.eps};
+        c->norm[s] = (wf_norm_slot){.kind = wf_meta_norm_kind(m, "norm", names[s]), .eps = c->head.norm.eps};
     }
 }
 
@@ -169,7 +169,7 @@ static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s) {
         block.mixer.kernel = c->sla_kernel;
         block.mixer.heads = c->heads[s];
         block.mixer.head_dim = c->width[s] / c->heads[s];
-        block.mixer.qkv_bias = c->qkv_bias || wf_graph_stored_rows(g, "mixer.qkv.bias") != 0;
+        block.mixer.qkv_bias = c->qkv_bias;
         block.mixer.windows = window_of(c, s, b, wf_graph_shape(g, x)->h, wf_graph_shape(g, x)->w);
         x = wf_block_build(g, x, &block);
         wf_graph_scope_output(g, x);

@@ -6,7 +6,8 @@
      block_count, embedding_length, feed_forward_length, patch_size
      mixer              "attention" (also where the key is absent) or "sla" with attention.window (SLAB)
      attention.head_count, attention.qkv_bias, attention.qk_norm, attention.qk_norm_epsilon
-     norm, norm_epsilon, layer_scale
+     norm, norm_epsilon, norm.placement, norm.depth_scaling (models.h), layer_scale
+     stem.norm          of the tokens with their positions; absent: none
      prefix_tokens      rows in front of the patches: class, distillation, registers
      position           "all" (rows of the prefix too), "grid" (patches only) or "none"; position.height, position.width,
                         position.resample ("bicubic", "bicubic_antialias", "bilinear")
@@ -21,6 +22,7 @@ enum { MAX_BLOCKS = 96, MAX_WIDTH = 1 << 16 }; /* two names a block for taps: se
 typedef struct config {
     uint32_t blocks, patch, channels;
     uint32_t width;
+    wf_norm_slot norms[MAX_BLOCKS][2], stem_norm;
     wf_block block;
     wf_tokens tokens;
     wf_head head;
@@ -42,7 +44,7 @@ static uint32_t choose(wf_meta *m, const char *key, const char *const *names, ui
 }
 
 static void read_mixer(wf_meta *m, wf_mixer *mixer) {
-    int kind = wf_gguf_find(m->gguf, "vit.mixer") == NULL ? WF_MIXER_ATTENTION : wf_mixer_kind_of(wf_meta_string(m, "mixer"));
+    int kind = !wf_meta_has(m, "mixer") ? WF_MIXER_ATTENTION : wf_mixer_kind_of(wf_meta_string(m, "mixer"));
     mixer->kind = kind == WF_MIXER_SLA ? WF_MIXER_SLA : WF_MIXER_ATTENTION;
     if (kind != WF_MIXER_ATTENTION && kind != WF_MIXER_SLA) {
         wf_meta_fail(m, "mixer", "is neither \"attention\" nor \"sla\"");
@@ -56,7 +58,10 @@ static void read_block(wf_meta *m, config *c) {
     wf_block *b = &c->block;
     c->width = wf_meta_u32(m, "embedding_length", 1, MAX_WIDTH);
     b->hidden = wf_meta_u32(m, "feed_forward_length", 1, MAX_WIDTH * 8);
-    b->norm1 = b->norm2 = wf_meta_norm(m, "norm", "norm_epsilon");
+    wf_meta_block_norms(m, c->blocks, c->norms);
+    if (wf_meta_has(m, "stem.norm")) {
+        c->stem_norm = wf_meta_norm(m, "stem.norm", "norm_epsilon");
+    }
     b->layer_scale = wf_meta_bool(m, "layer_scale");
     read_mixer(m, &b->mixer);
     b->mixer.heads = wf_meta_u32(m, "attention.head_count", 1, MAX_WIDTH);
@@ -129,12 +134,16 @@ void wf_vit_build(wf_graph *g, const void *cfg, const wf_input_class *in) {
                       in->h, in->w, c->patch, c->patch, c->patch);
         return;
     }
-    wf_conv stem = {c->width, c->patch, c->patch, 0, true};
+    wf_conv stem = {c->width, c->patch, c->patch, 0, wf_graph_stored_rows(g, "stem.bias") != 0};
     x = wf_stem_conv(g, x, "stem", &stem); /* [n, h/p, w/p, width] */
     x = wf_stem_tokens(g, x, &c->tokens);  /* [n, prefix + h/p·w/p, width] */
+    x = wf_norm(g, x, "stem_norm", c->stem_norm);
     for (uint32_t b = 0; b < c->blocks; b++) {
         uint32_t mark = wf_graph_enter(g, "blk.%u", b);
-        x = wf_block_build(g, x, &c->block);
+        wf_block block = c->block;
+        block.norm1 = c->norms[b][0];
+        block.norm2 = c->norms[b][1];
+        x = wf_block_build(g, x, &block);
         wf_graph_scope_output(g, x);
         wf_graph_leave(g, mark);
     }

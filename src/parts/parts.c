@@ -39,6 +39,40 @@ int wf_head_kind_of(const char *name) {
     return index_of(names, WF_HEAD_COUNT, name);
 }
 
+/* One word of "in+out" or "in,residual"; its end moves `text` on. 0: none of the three. */
+static uint32_t read_place(const char **text) {
+    static const char *const names[] = {"in", "out", "residual"};
+    size_t n = 0;
+    uint32_t place = 0;
+    while ((*text)[n] != '\0' && (*text)[n] != '+' && (*text)[n] != ',') {
+        n++;
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        place |= strlen(names[i]) == n && memcmp(names[i], *text, n) == 0 ? 1u << i : 0;
+    }
+    *text += n;
+    return place;
+}
+
+bool wf_norm_places_of(const char *text, uint32_t out[2]) {
+    uint32_t layer = 0;
+    out[0] = out[1] = 0;
+    for (;;) {
+        uint32_t place = read_place(&text);
+        if (place == 0 || (out[layer] & place) != 0) {
+            return false;
+        }
+        out[layer] |= place;
+        if (*text == '\0') {
+            out[1] = layer == 0 ? out[0] : out[1];
+            return true;
+        }
+        if (*text++ == ',' && ++layer == 2) {
+            return false;
+        }
+    }
+}
+
 wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot) {
     static wf_id (*const build[])(wf_graph *, wf_id, const char *, float) = {
 #define WF_NORM(upper, text, function) function,
@@ -46,6 +80,19 @@ wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot) {
 #undef WF_NORM
     };
     return build[slot.kind] != NULL ? build[slot.kind](g, x, name, slot.eps) : x;
+}
+
+/* The norm of a sub-layer in one of its places, if it has one there. */
+static wf_id norm_at(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot, uint32_t place) {
+    uint32_t places = slot.places != 0 ? slot.places : WF_NORM_IN;
+    if ((places & place) == 0) {
+        return x;
+    }
+    wf_id n = wf_norm(g, x, name, slot);
+    if (place == WF_NORM_IN && slot.depth > 1 && n != x && n != WF_NONE && g->nodes[n].op == WF_OP_LAYER_NORM && g->nodes[n].w[0] != WF_NONE) {
+        g->nodes[n].p.depth = slot.depth; /* a bare norm is divided by its readers */
+    }
+    return n;
 }
 
 wf_id wf_mixer_build(wf_graph *g, wf_id n, const wf_mixer *mixer) {
@@ -68,10 +115,12 @@ void wf_head_build(wf_graph *g, wf_id x, const wf_head *head) {
 
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block) {
     uint32_t c = wf_graph_shape(g, x)->c;
-    wf_id n = wf_norm(g, x, "norm1", block->norm1);
-    wf_id m = wf_mixer_build(g, n, &block->mixer);
+    wf_id n = norm_at(g, x, "norm1", block->norm1, WF_NORM_IN);
+    wf_id m = norm_at(g, wf_mixer_build(g, n, &block->mixer), "norm1_out", block->norm1, WF_NORM_OUT);
     x = wf_node_residual(g, x, m, "mixed", block->layer_scale ? wf_graph_vector(g, "scale1", c) : WF_NONE);
-    n = wf_norm(g, x, "norm2", block->norm2);
-    m = wf_channel_mlp(g, n, block->hidden, block->hidden_window);
-    return wf_node_residual(g, x, m, "out", block->layer_scale ? wf_graph_vector(g, "scale2", c) : WF_NONE);
+    x = norm_at(g, x, "norm1_residual", block->norm1, WF_NORM_RESIDUAL);
+    n = norm_at(g, x, "norm2", block->norm2, WF_NORM_IN);
+    m = norm_at(g, wf_channel_mlp(g, n, block->hidden, block->hidden_window), "norm2_out", block->norm2, WF_NORM_OUT);
+    x = wf_node_residual(g, x, m, "out", block->layer_scale ? wf_graph_vector(g, "scale2", c) : WF_NONE);
+    return norm_at(g, x, "norm2_residual", block->norm2, WF_NORM_RESIDUAL);
 }

@@ -32,11 +32,21 @@ int wf_norm_kind_of(const char *name);
 int wf_mixer_kind_of(const char *name);
 int wf_head_kind_of(const char *name);
 
-/* Where and how a sub-layer normalises. Placement "in" (Pre-LN) is today's only one. */
+/* Where a sub-layer F normalises: x → residual(x + out(F(in(x)))). Pre-LN is in, Post-LN residual, Peri-LN (arXiv 2502.02732) and
+   Sandwich in and out, OLMo-2 and Swin-v2 out. */
+enum { WF_NORM_IN = 1, WF_NORM_OUT = 2, WF_NORM_RESIDUAL = 4 };
+
+/* How and where a sub-layer, a stem or a head normalises. */
 typedef struct wf_norm_slot {
     wf_norm_kind kind;
     float eps;
+    uint32_t places; /* of a sub-layer: WF_NORM_IN | …; 0 = in */
+    uint32_t depth;  /* LayerNorm scaling (arXiv 2502.05795): what the norm in gives is divided by √depth; 0 = it is not */
 } wf_norm_slot;
+
+/* "in", "out", "residual", or some of them joined by '+' → places of a block's two sub-layers; of each its own in "MIXER,CHANNEL".
+   False when it is none of that. */
+bool wf_norm_places_of(const char *text, uint32_t out[2]);
 
 /* A token mixer and what it needs; each reads the fields of its own kind. */
 typedef struct wf_mixer {
@@ -55,13 +65,14 @@ typedef struct wf_mixer {
 
 /* One row of the layer table: everything that may differ from block to block. */
 typedef struct wf_block {
-    wf_norm_slot norm1, norm2;
+    wf_norm_slot norm1, norm2; /* of the token mixer and of the channel MLP */
     wf_mixer mixer;
     uint32_t hidden;   /* of the channel MLP */
     bool layer_scale;
     uint32_t hidden_window; /* of a depthwise convolution in front of the MLP's GELU, odd; 0 = none */
 } wf_block;
 
+/* One norm, whatever the slot's places. */
 wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot);
 
 /* Mixers: n = normalised rows [n·h·w, c] → the same shape; the last node is called "mixer". */
@@ -80,7 +91,8 @@ wf_id wf_mixer_qkv(wf_graph *g, wf_id n, const wf_mixer *mixer, wf_id *others);
 /* Channel mixer: ffn_up → [ffn_window, a depthwise convolution of `window` cells →] GELU → ffn_down. */
 wf_id wf_channel_mlp(wf_graph *g, wf_id n, uint32_t hidden, uint32_t window);
 
-/* x + s1 · mixer(norm1(x)), then x + s2 · mlp(norm2(x)); names are relative to the current scope. */
+/* x + s1 · mixer(norm1(x)), then x + s2 · mlp(norm2(x)), or with norms in other places: "norm1_out" behind the mixer (in front of s1),
+   "norm1_residual" behind the sum; the same for norm2. Names are relative to the current scope. */
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block);
 
 /* Convolutional stem or downsampling ("patch embedding"), and a learned position table bound to its grid. */

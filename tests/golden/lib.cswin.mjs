@@ -1,6 +1,6 @@
 // Not a test: CSwin's forward pass in doubles, one picture, written down step by step as Microsoft's cswin.py and SLAB's slab_cswin.py do
 // it: maps are cut into columns and rows, each is attended in by itself, and put together again. It shares nothing with the engine.
-import {add, at, gelu, linear, map, norm} from './lib.swin.mjs';
+import {add, at, gelu, linear, map, norm} from './lib.maps.mjs';
 
 /** Channels first … first + c − 1 of m as a map of their own. */
 function channels(m, first, c) {

@@ -1,6 +1,6 @@
 // Not a test: the forward pass of SLAB's PVT with softmax attention (PRepBN) in doubles, one picture of any size, written down step by
 // step. It shares nothing with the engine.
-import {add, at, gelu, linear, map} from './lib.swin.mjs';
+import {add, at, gelu, linear, map} from './lib.maps.mjs';
 
 /** k × k cells without overlap, rest left out: each becomes one of weight [n, c, k, k] times it. */
 function patches(m, weight, bias, k) {

@@ -1,8 +1,6 @@
 // Not a test: Swin's forward pass in doubles, one picture, written down step by step as timm ≥ 0.9 (roll, then pad) and transformers
 // (pad, then roll) do it, with whole maps that are rolled, padded, cut and put together again. It shares nothing with the engine.
-
-export const at = (m, y, x) => m.data.subarray((y * m.w + x) * m.c, (y * m.w + x + 1) * m.c);
-export const map = (h, w, c) => ({h, w, c, data: new Float64Array(h * w * c)});
+import {add, at, gelu, linear, map, norm, patches} from './lib.maps.mjs';
 
 function each(m, h, w, from) {
     const out = map(h, w, m.c);
@@ -15,40 +13,6 @@ function each(m, h, w, from) {
 }
 const pad = (m, h, w) => each(m, h, w, (y, x) => [y, x]); // zeros behind; smaller sizes crop
 const roll = (m, dy, dx) => each(m, m.h, m.w, (y, x) => [(y + dy + m.h) % m.h, (x + dx + m.w) % m.w]);
-
-export function linear(m, weight, bias) {
-    const n = weight.length / m.c,
-        out = map(m.h, m.w, n);
-    for (let r = 0; r < m.h * m.w; r++)
-        for (let o = 0; o < n; o++) {
-            let sum = bias ? bias[o] : 0;
-            for (let i = 0; i < m.c; i++) sum += m.data[r * m.c + i] * weight[o * m.c + i];
-            out.data[r * n + o] = sum;
-        }
-    return out;
-}
-
-export function norm(m, weight, bias) {
-    const out = map(m.h, m.w, m.c);
-    for (let r = 0; r < m.h * m.w; r++) {
-        const row = m.data.subarray(r * m.c, (r + 1) * m.c);
-        const mean = row.reduce((a, v) => a + v, 0) / m.c,
-            variance = row.reduce((a, v) => a + (v - mean) ** 2, 0) / m.c;
-        row.forEach((v, i) => (out.data[r * m.c + i] = ((v - mean) / Math.sqrt(variance + 1e-5)) * weight[i] + bias[i]));
-    }
-    return out;
-}
-
-// erf by its series: all terms of one sign
-function erf(x) {
-    if (Math.abs(x) > 6) return Math.sign(x);
-    let term = x,
-        sum = x;
-    for (let n = 1; Math.abs(term) > 1e-18; n++) sum += term *= (2 * x * x) / (2 * n + 1);
-    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
-}
-export const gelu = (m) => ({...m, data: m.data.map((v) => 0.5 * v * (1 + erf(v / Math.SQRT2)))});
-export const add = (a, b) => ({...a, data: a.data.map((v, i) => v + b.data[i])});
 
 // torch slices (0, -window), (-window, -shift), (-shift, end) of an axis, numbered
 function regions(size, window, shift) {
@@ -115,12 +79,7 @@ export function forward(tensors, hf, {heads, depths, window}, picture, h, w) {
         layers = hf ? 'swin.encoder.layers' : 'layers';
     const norm_of = (m, name) => norm(m, get(`${name}.weight`), get(`${name}.bias`));
     const linear_of = (m, name) => linear(m, get(`${name}.weight`), get(`${name}.bias`));
-    let x = map(h / 4, w / 4, 48);
-    for (let y = 0; y < x.h; y++)
-        for (let i = 0; i < x.w; i++)
-            for (let k = 0; k < 48; k++)
-                at(x, y, i)[k] = picture[Math.floor(k / 16) * h * w + (4 * y + (Math.floor(k / 4) % 4)) * w + 4 * i + (k % 4)];
-    x = linear_of(x, hf ? 'swin.embeddings.patch_embeddings.projection' : 'patch_embed.proj');
+    let x = linear_of(patches(picture, 3, h, w, 4), hf ? 'swin.embeddings.patch_embeddings.projection' : 'patch_embed.proj');
     x = norm_of(x, hf ? 'swin.embeddings.norm' : 'patch_embed.norm');
     depths.forEach((depth, s) => {
         if (s > 0) {

@@ -5,6 +5,7 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {attempt, check, data, finish, join, must, native, readTensors, relativeL2, writeTensors} from './lib.mjs';
 import {checkOutputs, folder, run, testGolden} from './harness.mjs';
+import {noise as noiseOf} from './lib.maps.mjs';
 import {forward} from './lib.swin.mjs';
 
 for (const name of ['swin_tinycfg', 'swin_tinycfg_timm1', 'hf_swin_tinycfg', 'swin_prepbn_tinycfg']) {
@@ -51,11 +52,7 @@ for (const name of ['swin_tinycfg_timm1', 'hf_swin_tinycfg']) {
         const path = join(folder, 'noise.safetensors');
         // maps of 19 × 17 and 10 × 9; of 15 × 14 and 8 × 7, one window of HF's
         for (const [h, w] of [[76, 68], [60, 56]]) {
-            let state = 7;
-            const noise = Float32Array.from({length: 3 * h * w}, () => {
-                state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-                return state / 2 ** 31 - 1;
-            });
+            const noise = Float32Array.from({length: 3 * h * w}, noiseOf(7));
             writeTensors(path, {input: {dtype: 'F32', shape: [1, 3, h, w], data: noise}});
             const truth = forward(tensors, hf, settings, noise, h, w);
             for (const form of [[], ['--fold'], ['--norm', 'rms'], ['--norm', 'crms', '--fold']]) {

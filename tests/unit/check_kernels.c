@@ -158,15 +158,19 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
     case WF_OP_LAYER_NORM:
         s.p.eps = 1e-5f;
         s.offset = 3;
-        s.w[0] = a->parts & 1 ? vector(c) : (kc_weight){0};
+        s.w[0] = a->parts & 1 ? vector(op == WF_OP_LAYER_NORM && a->turn % 4 == 3 ? 1 : c) : (kc_weight){0};
         s.w[1] = a->parts & 2 ? vector(c) : (kc_weight){0};
+        if (op == WF_OP_LAYER_NORM) { /* every second of them a usual one */
+            s.p.norm_by = a->turn % 2 == 0 ? WF_BY_DEVIATION : a->turn % 4 == 1 ? WF_BY_CRMS : WF_BY_RMS;
+            s.p.depth = a->parts & 4 ? 3 : 0;
+        }
         break;
     case WF_OP_REPBN:
         s.p.eps = 1.5f; /* variances are uniform in −1 … 1 here */
-        for (int i = 0; i < 4; i++) {
-            s.w[i] = vector(c);
+        for (uint32_t i = 0; i < 5; i++) { /* what UN, BN and a BN without scale and shift lack is absent in turn */
+            bool there = i == 3 || (i < 2 ? a->turn % 5 != 0 : i == 2 ? !(a->parts & 1) : !(a->parts & 2));
+            s.w[i] = there ? vector(i < 4 ? c : 1) : (kc_weight){0};
         }
-        s.w[4] = vector(1);
         break;
     case WF_OP_POOL2D:
         s.p.kernel_h = a->parts & 2 ? 5 : 3;

@@ -2,6 +2,7 @@
 
      timm   patch_embed.proj, cls_token, dist_token, reg_token, pos_embed, blocks.N.{norm1, attn.{qkv, q_norm, k_norm, proj}, ls1.gamma,
             norm2, mlp.{fc1, fc2}, ls2.gamma}, norm or fc_norm, head, head_dist
+            norm_pre where there is one; other norms by their tensors, other places by the config (norm_config.h)
      SLAB   timm's names with RepBN for norms: norm1.{alpha, bn.*} or, inside a LinearNorm, norm1.norm2.{alpha, bn.*}; with linear
             attention also attn.{positional_encoding, dwc}, and a cls_token that the model does not use
      HF     {vit,deit}.embeddings.{patch_embeddings.projection, cls_token, distillation_token, position_embeddings},
@@ -14,7 +15,7 @@
    classification/models/{deit,slab_deit}.py. */
 #include <string.h>
 
-#include "convert/mapping.h"
+#include "convert/norm_config.h"
 
 enum { MAX_BLOCKS = 96 };
 
@@ -23,7 +24,9 @@ typedef struct details {
     const char *root; /* HF: "vit.", "deit." or "" */
     uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
     bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
-    bool rms; /* RMS norms as timm's norm_layer "rmsnorm" makes them */
+    wf_map_norms norms;
+    const char *stem_norm; /* "none", or the kind */
+    const char *head_norm;
     bool repbn; /* SLAB's norm */
     uint32_t window; /* of SLAB's linear attention; 0: softmax attention */
     const char *position; /* "all", "grid", "none" */
@@ -41,7 +44,7 @@ static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
 static bool recognise(wf_mapping *m, details *d) {
     static const char *const roots[] = {"vit.", "deit.", ""};
     if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.mlp.fc1", ".weight") &&
-        (has(m, "blocks.0.norm1", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1"))) {
+        (has(m, "blocks.0.norm1", ".weight") || has(m, "blocks.0.norm1_out", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1"))) {
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
@@ -163,7 +166,7 @@ static void expect_arg(wf_mapping *m, const char *key, uint32_t found) {
 static void check_plain(wf_mapping *m) {
     static const struct {
         const char *key, *classes[3];
-    } parts[] = {{"block_fn", {"Block"}}, {"mlp_layer", {"Mlp"}}, {"attn_layer", {"Attention", "attn"}}, {"embed_layer", {"PatchEmbed"}}};
+    } parts[] = {{"block_fn", {"Block", "ResPostBlock"}}, {"mlp_layer", {"Mlp"}}, {"attn_layer", {"Attention", "attn"}}, {"embed_layer", {"PatchEmbed"}}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         wf_map_need_class(m, parts[i].key, parts[i].classes);
     }
@@ -174,10 +177,6 @@ static void check_plain(wf_mapping *m) {
     if (has(m, "dist_token", "") && has(m, "patch_embed.proj", ".weight") && !has(m, "head_dist", ".weight")) {
         wf_map_fail(m, WF_E_UNSUPPORTED, "dist_token", "the checkpoint has a dist_token, but no head_dist: what timm gives then, the mean of two "
                     "tokens, this version does not; save the model with both of its classifiers");
-    }
-    if (has(m, "norm_pre", ".weight")) {
-        wf_map_fail(m, WF_E_UNSUPPORTED, "norm_pre.weight", "the checkpoint has a norm in front of its blocks (norm_pre, as CLIP's image "
-                    "encoders do), which this version's ViT does not have");
     }
 }
 
@@ -243,25 +242,47 @@ static void read_eps(wf_mapping *m, details *d) {
         wf_map_fail(m, WF_E_SHAPE, m->config.file, "norm_layer of %s is %s, but the checkpoint %s RepBN: another model's config?",
                     m->config.file, layer, d->repbn ? "has" : "has no");
     }
-    static const char *const known[] = {"LayerNorm", "layernorm", "RmsNorm", "RMSNorm", "rmsnorm", NULL};
-    if (!d->repbn && !d->hf) {
-        wf_map_need_class(m, "norm_layer", known);
-        d->rms = layer != NULL && !wf_map_is_class(layer, known[0]) && !wf_map_is_class(layer, known[1]);
-        if (layer == NULL && !has(m, "blocks.0.norm1", ".bias")) {
-            wf_map_fail(m, WF_E_MISSING, "blocks.0.norm1.bias", "norms without biases may be layer norms or RMS norms: say which in --config "
-                        "(norm_layer \"LayerNorm\" or \"RmsNorm\")");
-        }
-        if (d->rms && d->qk_norm) {
-            wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "RMS norms of q and k are not supported (norm_layer and qk_norm of %s)",
-                        m->config.file);
-        }
+    bool constant = d->repbn || strcmp(d->norms.kind, "un") == 0 || strcmp(d->norms.kind, "batch_norm") == 0;
+    bool rms = strcmp(d->norms.kind, "rms_norm") == 0;
+    if (rms && d->qk_norm) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "RMS norms of q and k are not supported (norm_layer and qk_norm of %s)",
+                    m->config.file);
     }
-    d->eps = d->repbn ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
+    d->eps = constant ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
     if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
         d->eps = (float)eps->number;
     } else if (!d->repbn) {
-        wf_map_assume(m, "%s norm epsilon %g", d->rms ? "RMS" : "layer", (double)d->eps);
+        wf_map_assume(m, "%s norm epsilon %g", rms ? "RMS" : constant ? "constant" : "layer", (double)d->eps);
     }
+}
+
+/* Layer and RMS norms look alike: timm's norm_layer or our norm_kind says which; with biases, layer norms are the default. */
+static const char *kind_of_norm(wf_mapping *m) {
+    static const char *const known[] = {"LayerNorm", "layernorm", "RmsNorm", "RMSNorm", "rmsnorm", NULL};
+    const char *first = has(m, "blocks.0.norm1_out", ".weight") ? "blocks.0.norm1_out" : "blocks.0.norm1";
+    const char *kind = wf_map_norm_kind(m, first), *layer = wf_map_arg_text(m, "norm_layer");
+    if (kind != NULL) {
+        return kind;
+    }
+    wf_map_need_class(m, "norm_layer", known);
+    if (layer == NULL && !has(m, first, ".bias") && wf_json_get(m->config.own, "norm_kind") == NULL) {
+        wf_map_fail(m, WF_E_MISSING, wf_map_format(m, "%s.bias", first), "norms without biases may be layer norms or RMS norms: say which in "
+                    "--config (norm_layer \"LayerNorm\" or \"RmsNorm\")");
+    }
+    return layer == NULL ? NULL : wf_map_is_class(layer, known[0]) || wf_map_is_class(layer, known[1]) ? "layer_norm" : "rms_norm";
+}
+
+static void read_norms(wf_mapping *m, details *d) {
+    const char *block = wf_map_arg_text(m, "block_fn");
+    bool post = !d->hf && block != NULL && wf_map_is_class(block, "ResPostBlock");
+    wf_map_read_norms(m, d->hf ? NULL : kind_of_norm(m), post ? "out" : NULL, d->blocks, &d->norms);
+    d->repbn = strcmp(d->norms.kind, "repbn") == 0;
+    if (d->hf && (d->norms.count != 0 || d->norms.depth_scaling || strcmp(d->norms.kind, "layer_norm") != 0)) {
+        wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "norm_kind, norm_placement and norm_depth_scaling are for checkpoints with timm's names");
+    }
+    d->stem_norm = !d->hf && has(m, "norm_pre", ".weight") ? d->norms.kind : "none";
+    bool missing = !d->hf && !has(m, "norm", ".weight") && !has(m, "fc_norm", ".weight") && !wf_map_is_repbn(m, "norm");
+    d->head_norm = missing && d->norms.count != 0 ? "none" : d->norms.kind; /* Post-LN needs none */
 }
 
 static void configure(wf_mapping *m, details *d) {
@@ -304,7 +325,7 @@ static void configure(wf_mapping *m, details *d) {
     if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
     }
-    d->repbn = !d->hf && wf_map_is_repbn(m, "blocks.0.norm1");
+    read_norms(m, d);
     read_eps(m, d);
     read_heads(m, d);
     read_pool(m, d);
@@ -333,20 +354,17 @@ static void map_qkv(wf_mapping *m, const details *d, const char *from, const cha
     }
 }
 
-static void map_norm(wf_mapping *m, const details *d, const char *source, const char *node) {
-    if (d->repbn) {
-        wf_map_repbn(m, source, node);
-    } else {
-        wf_map_affine(m, source, node, WF_MAP_VECTOR, true);
-    }
-}
-
 static void map_block(wf_mapping *m, const details *d, uint32_t b) {
     const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b);
     const struct {
         const char *timm, *hf, *node;
     } rows[] = {{"norm1", "layernorm_before", "norm1"}, {NULL, NULL, NULL}, {"attn.proj", "attention.output.dense", "mixer.proj"},
                 {"norm2", "layernorm_after", "norm2"},  {"mlp.fc1", "intermediate.dense", "ffn_up"}, {"mlp.fc2", "output.dense", "ffn_down"}};
+    const char *norm[2], *norm_node[2];
+    for (size_t i = 0; i < 2; i++) {
+        norm[i] = wf_map_format(m, "%s.%s", from, d->hf ? rows[3 * i].hf : rows[3 * i].timm);
+        norm_node[i] = wf_map_format(m, "%s.%s", to, rows[3 * i].node);
+    }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].timm == NULL) {
             map_qkv(m, d, from, to);
@@ -360,18 +378,22 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
             }
             continue;
         }
-        bool vector = strncmp(rows[i].node, "norm", 4) == 0;
+        uint32_t layer = i / 3;
         const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : rows[i].timm);
         const char *node = wf_map_format(m, "%s.%s", to, rows[i].node);
-        if (vector) {
-            map_norm(m, d, source, node);
-        } else {
-            wf_map_affine(m, source, node, WF_MAP_LINEAR, false);
+        if (i % 3 == 0) {
+            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_IN, source, node, "nlc");
+            continue;
         }
+        wf_map_affine(m, source, node, WF_MAP_LINEAR, false);
         wf_map_tap(m, source, node, "nlc");
-        if (d->layer_scale && (i == 2 || i == 5)) {
-            wf_map_tensor(m, wf_map_format(m, "%s.ls%d.gamma", from, i == 2 ? 1 : 2), wf_map_format(m, "%s.scale%d", to, i == 2 ? 1 : 2),
-                          WF_MAP_VECTOR, false);
+        if (i % 3 == 2) {
+            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_OUT, norm[layer], norm_node[layer], "nlc");
+            if (d->layer_scale) {
+                wf_map_tensor(m, wf_map_format(m, "%s.ls%u.gamma", from, layer + 1), wf_map_format(m, "%s.scale%u", to, layer + 1),
+                              WF_MAP_VECTOR, false);
+            }
+            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_RESIDUAL, norm[layer], norm_node[layer], "nlc");
         }
     }
     if (d->hf) {
@@ -387,7 +409,7 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
 
 static void map_stem(wf_mapping *m, const details *d) {
     const char *names[3];
-    wf_map_affine(m, patch_name(m, d), "stem", WF_MAP_CONV, false);
+    wf_map_affine(m, patch_name(m, d), "stem", WF_MAP_CONV, strcmp(d->stem_norm, "none") != 0); /* CLIP's has none */
     wf_map_tap(m, patch_name(m, d), "stem", "nchw");
     wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings", d->root) : "patch_embed", "stem", "nlc");
     const char *position = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
@@ -402,14 +424,20 @@ static void map_stem(wf_mapping *m, const details *d) {
         wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
     }
     wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings", d->root) : "pos_drop", "tokens", "nlc");
+    if (strcmp(d->stem_norm, "none") != 0) {
+        wf_map_norm(m, d->stem_norm, "norm_pre", "stem_norm");
+        wf_map_tap(m, "norm_pre", "stem_norm", "nlc");
+    }
 }
 
 static void map_head(wf_mapping *m, const details *d) {
     const char *norm = d->hf ? wf_map_format(m, "%slayernorm", d->root) : d->fc_norm ? "fc_norm" : "norm";
     const char *fc = !d->hf ? "head" : d->distilled ? "cls_classifier" : "classifier";
     const char *dist = d->hf ? "distillation_classifier" : "head_dist";
-    map_norm(m, d, norm, "norm");
-    wf_map_tap(m, norm, "norm", d->fc_norm ? "nc" : "nlc");
+    if (strcmp(d->head_norm, "none") != 0) {
+        wf_map_norm(m, d->head_norm, norm, "norm");
+        wf_map_tap(m, norm, "norm", d->fc_norm ? "nc" : "nlc");
+    }
     const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.weight", fc));
     if (t != NULL && t->n_dims == 2) {
         m->classes = (uint32_t)t->dims[0];
@@ -442,7 +470,7 @@ static void check_left_over(wf_mapping *m, const details *d) {
 
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
     const details *d = m->details;
-    const char *norm = d->repbn ? "repbn" : d->rms ? "rms_norm" : "layer_norm";
+    const char *replaced = m->change.norm;
     const struct {
         const char *key;
         uint32_t value;
@@ -452,8 +480,9 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                    {"vit.input.channels", m->channels},     {"vit.input.height", m->image.height}, {"vit.input.width", m->image.width}};
     const struct {
         const char *key, *text;
-    } texts[] = {{"vit.norm", m->change.norm != NULL ? m->change.norm : norm},
-                 {"vit.head.norm", m->change.norm != NULL ? m->change.norm : norm},
+    } texts[] = {{"vit.norm", replaced != NULL ? replaced : d->norms.kind},
+                 {"vit.head.norm", replaced != NULL ? replaced : d->head_norm},
+                 {"vit.stem.norm", d->stem_norm},
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
                  {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
@@ -465,6 +494,7 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         WF_TRY(wf_gguf_add_string(w, texts[i].key, texts[i].text, err));
     }
+    WF_TRY(wf_map_write_norms(m, &d->norms, w, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.head.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.attention.qk_norm_epsilon", d->eps, err));

@@ -1,9 +1,11 @@
-/* layer_norm and its kin (p->norm_by), over the c elements of a row, each then [· w0[c]] [+ w1[c]]:
+/* layer_norm and its kin (p->norm_by), over the c elements of a row, each then [· w0[c]] [+ w1[c]] [/ √p->depth]:
      LAYER  (x − μ)/√(σ² + eps), σ² biased (torch's LayerNorm on the last axis; LayerNormChannel of
             MetaFormer on a channels-last map)
      RMS    x/√(Σx²/c + eps) (RMSNorm)
      CRMS   x/√((Σx² + (Σx)²)/(c + 1) + eps): the RMS of the row with −Σx as one element more
             (Pre-CRMSNorm's compressed rows)
+   w0 may hold one element for all channels: SSNorm (OSP, arXiv 2506.19697) is RMS with such a weight. The last is LayerNorm scaling
+   (arXiv 2502.05795), depth being the layer's number from 1.
    Two passes over a row that stays in cache. Cost: reads and writes each row once from memory. */
 #include "kernels/scalar/int8_rows.h"
 
@@ -16,7 +18,7 @@ wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape
         return wf_fail(err, WF_E_ARGUMENT, node, -1, "layer_norm \"%s\": there is no kind of norm %u", node,
                        (unsigned)call->p->norm_by);
     }
-    WF_TRY(wf_expect_vector(&call->w[0], call->in[0].shape.c, "weight", "layer_norm", node, err));
+    WF_TRY(wf_expect_vector(&call->w[0], call->w[0].k == 1 ? 1 : call->in[0].shape.c, "weight", "layer_norm", node, err));
     WF_TRY(wf_expect_vector(&call->w[1], call->in[0].shape.c, "bias", "layer_norm", node, err));
     *out = call->in[0].shape;
     return WF_OK;
@@ -32,6 +34,8 @@ static size_t scratch_bytes(const wf_op_call *call) {
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase;
     uint32_t c = call->in[0].shape.c, end = wf_scalar_tile_end(call, tile);
+    bool one = call->w[0].k == 1;
+    wf_real scale = call->p->depth != 0 ? 1 / wf_real_sqrt(call->p->depth) : 1;
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
         const wf_real *x = wf_row(&call->in[0], row);
         wf_real *y = call->p->out_u8 ? scratch : wf_row(&call->out, row);
@@ -50,7 +54,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         double inverse = 1 / wf_real_sqrt(squares / count + wf_real_eps(call->p->eps));
         for (uint32_t i = 0; i < c; i++) {
             wf_real normal = (wf_real)((x[i] - mean) * inverse);
-            y[i] = normal * wf_vector_at(&call->w[0], i, 1) + wf_vector_at(&call->w[1], i, 0);
+            y[i] = (normal * wf_vector_at(&call->w[0], one ? 0 : i, 1) + wf_vector_at(&call->w[1], i, 0)) * scale;
         }
         if (call->p->out_u8) {
             wf_row_store_u8(call, y, row);

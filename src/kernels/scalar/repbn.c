@@ -1,5 +1,8 @@
-/* repbn: RepBN at inference (SLAB, arXiv 2405.11582, section 3.1), a batch norm whose statistics are constants, plus α times its
-   input: y = (in0 − w2)/√(w3 + eps) · w0 + w1 + w4 · in0, with γ = w0, β = w1, μ = w2, σ² = w3 per channel and α = w4 for all.
+/* repbn: norms whose statistics are constants at inference, y = (in0 − w2)/√(w3 + eps) · w0 + w1 + w4 · in0, with γ = w0, β = w1,
+   μ = w2, σ² = w3 per channel and α = w4 for all; all but σ² may be absent (γ = 1, the others 0):
+     RepBN   all of them (SLAB, arXiv 2405.11582, section 3.1)
+     BN      no α (batch norm)
+     UN      neither μ nor α; σ² is a second moment (Unified Normalization, arXiv 2208.01313)
    It is a scale and a shift per channel, made once a run:
      a = γ/√(σ² + eps) + α,  b = β − γ·μ/√(σ² + eps),  y = a ∘ in0 + b
    Cost: a read and a write. `out` may be in0. */
@@ -11,10 +14,10 @@
 wf_status wf_repbn_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     static const char *const names[] = {"weight", "bias", "mean", "variance", "alpha"};
     WF_TRY(wf_expect_input(&call->in[0], false, "repbn", node, err));
+    if (call->w[3].n == 0) {
+        return wf_fail(err, WF_E_SHAPE, node, -1, "repbn \"%s\": its variance is missing", node);
+    }
     for (int i = 0; i < 5; i++) {
-        if (call->w[i].n == 0) {
-            return wf_fail(err, WF_E_SHAPE, node, -1, "repbn \"%s\": its %s is missing", node, names[i]);
-        }
         WF_TRY(wf_expect_vector(&call->w[i], i < 4 ? call->in[0].shape.c : 1, names[i], "repbn", node, err));
     }
     *out = call->in[0].shape;

@@ -1,4 +1,4 @@
-/* repbn, fast: y = a ∘ in0 + b over whole padded rows, a and b made in float in a first phase (their lanes behind c are α and 0,
+/* repbn, fast: y = a ∘ in0 + b over whole padded rows, a and b made in float in a first phase (their lanes behind c are finite and 0,
    so zero lanes stay zero). Limit: memory, 8 bytes an element; a and b stay in L1. `out` may be in0. */
 #include "kernels/simd128/rows.h"
 
@@ -11,14 +11,18 @@ static size_t workspace_bytes(const wf_op_call *call) {
     return 2 * wf_shape_stride(&call->in[0].shape) * sizeof(float);
 }
 
+static v128_t vector_at(const wf_weight *w, uint32_t i, float absent) {
+    return w->data != NULL ? wasm_v128_load((const float *)w->data + i) : wasm_f32x4_splat(absent);
+}
+
 static void make(const wf_op_call *call, float *a, float *b, uint32_t stride) {
-    const float *gamma = call->w[0].data, *beta = call->w[1].data, *mean = call->w[2].data, *variance = call->w[3].data;
-    const v128_t eps = wasm_f32x4_splat(call->p->eps), alpha = wasm_v128_load32_splat(call->w[4].data);
+    const v128_t eps = wasm_f32x4_splat(call->p->eps);
+    const v128_t alpha = call->w[4].data != NULL ? wasm_v128_load32_splat(call->w[4].data) : wasm_f32x4_splat(0);
     for (uint32_t i = 0; i < stride; i += 4) {
-        v128_t root = wasm_f32x4_sqrt(wasm_f32x4_add(wasm_v128_load(variance + i), eps));
-        v128_t over = wasm_f32x4_div(wasm_v128_load(gamma + i), root);
+        v128_t root = wasm_f32x4_sqrt(wasm_f32x4_add(vector_at(&call->w[3], i, 1), eps));
+        v128_t over = wasm_f32x4_div(vector_at(&call->w[0], i, 1), root);
         wasm_v128_store(a + i, wasm_f32x4_add(over, alpha));
-        wasm_v128_store(b + i, wasm_f32x4_sub(wasm_v128_load(beta + i), wasm_f32x4_mul(over, wasm_v128_load(mean + i))));
+        wasm_v128_store(b + i, wasm_f32x4_sub(vector_at(&call->w[1], i, 0), wasm_f32x4_mul(over, vector_at(&call->w[2], i, 0))));
     }
 }
 

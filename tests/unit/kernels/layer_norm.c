@@ -56,6 +56,71 @@ WF_TEST(a_large_mean_costs_no_digits) {
     }
 }
 
+WF_TEST(rms_norm_equals_torch) {
+    golden x = golden_of("rmsnorm_eps1e-5", "in/x");
+    uint32_t rows = x.dims[0] * x.dims[1] * x.dims[2];
+    kc_spec s = norm((wf_shape){1, rows, 1, x.dims[3], WF_LAYOUT_ROWS}, 1e-5f);
+    s.p.norm_by = WF_BY_RMS;
+    s.w[1] = (kc_weight){0};
+    kernel_case c;
+    if (kc_init(&c, &s)) {
+        golden_set_input(&c, 0, x);
+        golden_set_weight(&c, 0, golden_of("rmsnorm_eps1e-5", "in/w"));
+        golden_check(&c, golden_of("rmsnorm_eps1e-5", "out/y_f64"), 1e-13, 5e-7);
+        kc_free(&c);
+    }
+}
+
+/* SSNorm (OSP): one weight g is a vector full of it. LayerNorm scaling: dividing by √ℓ behind scale and shift is dividing both. Each
+   with and without a bias, at widths that fill no vector. */
+WF_TEST(one_weight_and_the_root_of_the_depth) {
+    static const uint32_t widths[] = {1, 3, 33, 77};
+    static float weight[77], bias[77], scaled[2][77];
+    for (uint32_t i = 0; i < 16; i++) {
+        uint32_t n = widths[i / 4], depth = 7;
+        float root = sqrtf((float)depth);
+        bool rms = i % 2 == 1, with_bias = i % 4 / 2 == 1;
+        kc_spec s = norm((wf_shape){2, 5, 1, n, WF_LAYOUT_ROWS}, 1e-5f), plain = s;
+        s.p.norm_by = plain.p.norm_by = rms ? WF_BY_RMS : WF_BY_DEVIATION;
+        s.p.depth = depth;
+        s.w[0].k = rms ? 1 : n;
+        s.offset = plain.offset = 2;
+        if (!with_bias) {
+            s.w[1] = plain.w[1] = (kc_weight){0};
+        }
+        wf_test_fill(weight, n, -1, 1);
+        wf_test_fill(bias, n, -1, 1);
+        for (uint32_t k = 0; k < n; k++) {
+            scaled[0][k] = weight[rms ? 0 : k] / root;
+            scaled[1][k] = bias[k] / root;
+        }
+        kernel_case a, b;
+        if (!kc_init(&a, &s) || !kc_init(&b, &plain)) {
+            return;
+        }
+        float x[2 * 5 * 77];
+        wf_test_fill(x, 10 * n, 1, 3);
+        kc_set_input(&a, 0, x);
+        kc_set_input(&b, 0, x);
+        kc_set_weight(&a, 0, weight);
+        kc_set_weight(&b, 0, scaled[0]);
+        if (with_bias) {
+            kc_set_weight(&a, 1, bias);
+            kc_set_weight(&b, 1, scaled[1]);
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&a, (kc_form)form);
+            kc_run(&b, (kc_form)form);
+            for (size_t k = 0; k < 10 * n; k++) {
+                size_t at = k / n * wf_round_up(n, WF_LANES) + k % n;
+                CHECK_NEAR(kc_get(a.call[form].out.data, (kc_form)form, at), kc_get(b.call[form].out.data, (kc_form)form, at), 1e-6);
+            }
+        }
+        kc_free(&a);
+        kc_free(&b);
+    }
+}
+
 /* By hand: Σx² of 3, 4 is 25; as a compressed row the third element is −7. */
 WF_TEST(root_mean_squares_by_hand) {
     static const struct {
@@ -151,6 +216,8 @@ int main(void) {
     RUN(layer_norm_eps_1e5_equals_torch);
     RUN(layer_norm_eps_1e6_equals_torch);
     RUN(layer_norm_eps_1e12_equals_torch);
+    RUN(rms_norm_equals_torch);
+    RUN(one_weight_and_the_root_of_the_depth);
     RUN(a_large_mean_costs_no_digits);
     RUN(root_mean_squares_by_hand);
     RUN(a_compressed_row_is_as_good_as_a_whole_one);

@@ -1,5 +1,5 @@
-/* repbn: by hand, in place, and its refusals. */
-#include "kernel_case.h"
+/* repbn: torch's vectors of a batch norm and of RepBN, by hand, Unified Normalization by its definition, and its refusals. */
+#include "golden.h"
 
 static kc_spec repbn(wf_shape in) {
     kc_weight v = {1, in.c, WF_PACK_VECTOR};
@@ -32,6 +32,78 @@ WF_TEST(repbn_by_hand) {
     kc_free(&c);
 }
 
+static void set_and_check(const char *name, const kc_spec *s, golden x, golden want, const char *const weights[5]) {
+    kernel_case c;
+    if (!kc_init(&c, s)) {
+        return;
+    }
+    golden_set_input(&c, 0, x);
+    for (int i = 0; i < 5; i++) {
+        if (weights[i] != NULL) {
+            golden_set_weight(&c, i, golden_of(name, weights[i]));
+        }
+    }
+    golden_check(&c, want, 1e-13, 5e-7);
+    kc_free(&c);
+}
+
+/* Over dim 1 of [B, C, L]: a map of L × 1 cells. */
+WF_TEST(batch_norm_equals_torch) {
+    const char *name = "batchnorm_eval";
+    golden x = golden_of(name, "in/x"), want = golden_of(name, "out/y_f64");
+    const uint32_t dims[4] = {x.dims[1], x.dims[2], x.dims[3], 1};
+    memcpy(x.dims, dims, sizeof dims);
+    memcpy(want.dims, dims, sizeof dims);
+    golden_channels_last(&x);
+    golden_channels_last(&want);
+    kc_spec s = repbn((wf_shape){dims[0], dims[2], 1, dims[1], WF_LAYOUT_ROWS});
+    s.p.eps = 1e-5f;
+    s.w[4] = (kc_weight){0};
+    set_and_check(name, &s, x, want, (const char *const[]){"in/w", "in/b", "in/m", "in/v", NULL});
+}
+
+WF_TEST(repbn_equals_torch) {
+    const char *name = "repbn";
+    golden x = golden_of(name, "in/x");
+    kc_spec s = repbn((wf_shape){x.dims[1], x.dims[2], 1, x.dims[3], WF_LAYOUT_ROWS});
+    s.p.eps = 1e-5f;
+    set_and_check(name, &s, x, golden_of(name, "out/y_f64"), (const char *const[]){"in/w", "in/b", "in/m", "in/v", "in/a"});
+}
+
+/* y = w · x / √(v + ε) + b, v a second moment (the sheet's oracle: with v = w = 1 and b = 0 it is x / √(1 + ε)). */
+WF_TEST(unified_norm_by_its_definition) {
+    static const uint32_t widths[] = {1, 31, 33, 180};
+    static float x[6 * 180], w[180], v[180], b[180];
+    for (int i = 0; i < 8; i++) {
+        uint32_t n = widths[i / 2];
+        bool unit = i % 2 == 1;
+        kc_spec s = repbn((wf_shape){2, 3, 1, n, WF_LAYOUT_ROWS});
+        kernel_case c;
+        s.p.eps = 1e-5f;
+        s.w[2] = s.w[4] = (kc_weight){0};
+        if (!kc_init(&c, &s)) {
+            return;
+        }
+        wf_test_fill(x, 6 * n, -2, 2);
+        wf_test_fill(w, n, unit ? 1 : -1, 1);
+        wf_test_fill(v, n, unit ? 1 : 0.25f, unit ? 1 : 4);
+        wf_test_fill(b, n, unit ? 0 : -1, unit ? 0 : 1);
+        kc_set_input(&c, 0, x);
+        kc_set_weight(&c, 0, w);
+        kc_set_weight(&c, 1, b);
+        kc_set_weight(&c, 3, v);
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+            for (size_t k = 0; k < 6 * n; k++) {
+                double want = w[k % n] * (double)x[k] / sqrt(v[k % n] + 1e-5) + b[k % n];
+                double got = kc_get(c.call[form].out.data, (kc_form)form, k / n * wf_round_up(n, WF_LANES) + k % n);
+                CHECK_NEAR(got, want, form == KC_F64 ? 1e-14 : 2e-6);
+            }
+        }
+        kc_free(&c);
+    }
+}
+
 WF_TEST(repbn_refuses) {
     kc_spec s = repbn((wf_shape){1, 2, 2, 3, WF_LAYOUT_ROWS});
     s.w[3].k = 2;
@@ -42,6 +114,9 @@ WF_TEST(repbn_refuses) {
 
 int main(void) {
     RUN(repbn_by_hand);
+    RUN(batch_norm_equals_torch);
+    RUN(repbn_equals_torch);
+    RUN(unified_norm_by_its_definition);
     RUN(repbn_refuses);
     return wf_test_done();
 }
