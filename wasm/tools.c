@@ -145,7 +145,7 @@ static bool is_index(const char *name) {
 WF_EXPORT(wf_convert)
 uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
                        const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, const char *keep,
-                       double max_loss, uint32_t norm, uint32_t fold) {
+                       double max_loss, uint32_t norm, uint32_t fold, uint32_t untie) {
     wf_error *err = engine_fresh_error();
     wf_convert_options o;
     memset(&o, 0, sizeof o);
@@ -163,6 +163,7 @@ uint32_t tools_convert(const char *source_name, const char *type, const char *co
     o.max_loss = max_loss;
     o.norm = (wf_convert_norm)norm;
     o.fold = fold != 0;
+    o.untie = untie != 0;
     o.note = note;
     o.progress = progress;
     o.cancelled = cancelled;

@@ -22,7 +22,7 @@ typedef struct job {
     uint32_t pictures_wanted;
     wf_names pictures;
     wf_text layers; /* a JSON array's inside */
-    bool force, fold;
+    bool force, fold, untie;
     int norm;
     double max_loss;
     wf_checkpoint checkpoint;
@@ -240,6 +240,7 @@ static wf_status convert(job *j, wf_error *err) {
     o.cancelled = on_poll;
     o.norm = (wf_convert_norm)j->norm;
     o.fold = j->fold;
+    o.untie = j->untie;
     o.keep = j->keep;
     o.layer = on_layer;
     WF_TRY(read_config(j, &o, err));
@@ -306,8 +307,9 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
          "int8: pictures that choose the ranges (default: by row, at run time)"},
         {"pictures", 0, WF_OPT_COUNT, "N", &j.pictures_wanted, 1, 4096, "how many of them (default 64)"},
         {"keep", 0, WF_OPT_TEXT, "NAMES", &j.keep, 0, 0, "matrices that stay f16: parts of names, '*' = any text, commas between"},
-        {"norm", 0, WF_OPT_CHOICE, "keep|rms|crms", &j.norm, 0, 0,
+        {"norm", 0, WF_OPT_CHOICE, "keep|rms|crms|carry", &j.norm, 0, 0,
          "cheaper norms for layer norms, without loss (default keep)"},
+        {"untie", 0, WF_OPT_FLAG, NULL, &j.untie, 0, 0, "double what several layers share where --norm or --fold changes it (default: refuse)"},
         {"fold", 0, WF_OPT_FLAG, NULL, &j.fold, 0, 0, "put scales and shifts of norms into the weights next to them"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
          "greatest relative error of the output (default by type)"},

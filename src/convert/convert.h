@@ -14,8 +14,8 @@
 #include "format/source.h"
 #include "media/image.h"
 
-/* How layer norms are replaced (rewrite.h). */
-typedef enum wf_convert_norm { WF_CONVERT_NORM_KEEP, WF_CONVERT_NORM_RMS, WF_CONVERT_NORM_CRMS } wf_convert_norm;
+/* How layer norms are replaced (rewrite.h); carry: CRMS, and the mean takes the place of the channel that is not stored. */
+typedef enum wf_convert_norm { WF_CONVERT_NORM_KEEP, WF_CONVERT_NORM_RMS, WF_CONVERT_NORM_CRMS, WF_CONVERT_NORM_CARRY } wf_convert_norm;
 
 typedef struct wf_convert_options {
     wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0, WF_Q4_0, WF_I8; vectors and layer scales stay F32 */
@@ -26,6 +26,7 @@ typedef struct wf_convert_options {
     uint32_t picture_count;
     wf_status (*picture)(void *user, uint32_t index, const wf_image_params *image, float *dst, wf_error *err);
     wf_convert_norm norm;
+    bool untie;               /* a weight that several parts use becomes one for each where a rewrite changes it; else it is refused */
     bool fold;                /* scales and shifts of norms, and layer scales, go into the products next to them */
     const char *source_name;  /* file name, for provenance and errors */
     const char *config;       /* JSON text or NULL */

@@ -115,7 +115,7 @@ static wf_status fold_forward(wf_rewriter *p, const wf_stream_norm *norm, wf_err
     WF_TRY(read_terms(p, &g->nodes[norm->node], &terms, err));
     for (uint32_t i = 0; i < norm->reader_count; i++) {
         const wf_node *reader = &g->nodes[norm->readers[i]];
-        uint32_t matrix = wf_rewriter_row(p, wf_rewriter_weight(p, reader->w[0]));
+        uint32_t matrix = wf_rewriter_matrix(p, norm->readers[i]);
         struct wf_rewrite *w = wf_rewriter_recipe(p, matrix);
         WF_TRY(p->m->status);
         w->gain = terms.gain;
@@ -131,7 +131,7 @@ static wf_status fold_forward(wf_rewriter *p, const wf_stream_norm *norm, wf_err
 /* A norm with constant statistics behind a product: W' = a ∘ W, b' = a ∘ b + shift. */
 static wf_status fold_back(wf_rewriter *p, const wf_stream_norm *norm, wf_error *err) {
     const wf_node *node = &p->streams.graph->nodes[norm->node], *product = &p->streams.graph->nodes[norm->producer];
-    uint32_t matrix = wf_rewriter_row(p, wf_rewriter_weight(p, product->w[0]));
+    uint32_t matrix = wf_rewriter_matrix(p, norm->producer);
     norm_terms terms;
     WF_TRY(read_terms(p, node, &terms, err));
     struct wf_rewrite *w = wf_rewriter_recipe(p, matrix);
@@ -179,7 +179,7 @@ wf_status wf_fold_scales(wf_rewriter *p, bool needed, wf_error *err) {
         if (scale == NULL) {
             return err->code != WF_OK ? err->code : wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to fold layer scales");
         }
-        struct wf_rewrite *matrix = wf_rewriter_recipe(p, wf_rewriter_row(p, wf_rewriter_weight(p, w->matrix)));
+        struct wf_rewrite *matrix = wf_rewriter_recipe(p, wf_rewriter_matrix(p, w->node));
         struct wf_rewrite *bias = w->bias != WF_NONE ? wf_rewriter_recipe(p, wf_rewriter_row(p, wf_rewriter_weight(p, w->bias))) : NULL;
         WF_TRY(p->m->status);
         matrix->scale = scale;

@@ -275,6 +275,10 @@ const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *be
     return before;
 }
 
+const char *wf_map_norm_now(const wf_mapping *m, const char *before) {
+    return m->change.norm != NULL && strcmp(before, "none") != 0 ? m->change.norm : before;
+}
+
 void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const char *order) {
     wf_map_list_add(m, &m->taps, wf_map_format(m, "%s|%s|%s", source_name, node, order));
 }

@@ -60,7 +60,7 @@ typedef struct wf_map_config {
 
 /* What a rewrite of norms changes in the architecture's metadata. */
 typedef struct wf_map_change {
-    const char *norm;         /* "rms_norm" or "crms_norm" in place of layer norms; NULL: as they are */
+    const char *norm;         /* "rms_norm", "crms_norm" or "carried_norm" in place of layer norms; NULL: as they are */
     bool scales_folded;       /* no layer scales are left */
     bool biases_made;         /* products that had no bias have one */
     wf_map_list replaced;     /* the nodes of the norms that `norm` replaces */
@@ -170,6 +170,8 @@ void wf_map_expect_item(wf_mapping *m, const char *key, uint32_t i, uint32_t fou
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
 /* The norm of a node after the rewrite; `before` where it was not replaced. */
 const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *before);
+/* The same where a rewrite replaces all norms or none; "none" stays none. */
+const char *wf_map_norm_now(const wf_mapping *m, const char *before);
 /* args.KEY as a class name; NULL when it is absent or partial(…). */
 const char *wf_map_arg_text(const wf_mapping *m, const char *key);
 bool wf_map_is_class(const char *name, const char *wanted); /* with or without its module */

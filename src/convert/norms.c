@@ -6,19 +6,26 @@ bool wf_norms_replaced(const wf_rewriter *p) { return p->o->norm != WF_CONVERT_N
 
 bool wf_norms_change(const wf_rewriter *p, uint32_t stream) { return wf_norms_replaced(p) && stream != WF_NONE && !p->keeps[stream]; }
 
+static const char *option(const wf_rewriter *p) {
+    static const char *const names[] = {"keep", "rms", "crms", "carry"};
+    return names[p->o->norm];
+}
+
 /* WF_OK when this norm may be replaced, else an error that says why not. */
 static wf_status check_norm(const wf_rewriter *p, const wf_stream_norm *norm, wf_error *err) {
-    const char *kind = p->o->norm == WF_CONVERT_NORM_RMS ? "rms" : "crms";
+    const char *kind = option(p);
     const wf_node *node = &p->streams.graph->nodes[norm->node];
     const wf_stream_info *stream = &p->streams.list[norm->stream];
-    if (stream->refusal != NULL) {
-        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1,
-                       "--norm %s would not be exact for the norm \"%s\": %s; convert with --norm keep", kind, node->name, stream->refusal);
+    bool carry = p->o->norm == WF_CONVERT_NORM_CARRY;
+    const char *why = carry ? stream->uncarried : stream->refusal;
+    if (why != NULL) {
+        bool mends = !carry && stream->uncarried == NULL && norm->unfoldable == NULL;
+        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1, "--norm %s would not be exact for the norm \"%s\": %s; convert with --norm keep%s",
+                       kind, node->name, why, mends ? " or --norm carry" : "");
     }
-    if (p->o->norm == WF_CONVERT_NORM_CRMS && norm->unfoldable != NULL) {
-        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1,
-                       "--norm crms needs the norm \"%s\" folded into what reads it, but %s; use --norm rms", node->name,
-                       norm->unfoldable);
+    if (p->o->norm != WF_CONVERT_NORM_RMS && norm->unfoldable != NULL) {
+        return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1, "--norm %s needs the norm \"%s\" folded into what reads it, but %s; use --norm %s",
+                       kind, node->name, norm->unfoldable, stream->refusal == NULL ? "rms" : "keep");
     }
     if (node->p.norm_by != WF_BY_DEVIATION) {
         return wf_fail(err, WF_E_UNSUPPORTED, node->name, -1, "the norm \"%s\" takes no mean away already; there is nothing for --norm %s "
@@ -52,8 +59,7 @@ wf_status wf_norms_check(wf_rewriter *p, wf_error *err) {
         return err->code;
     }
     if (layer_norms == 0) {
-        return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "the model has no layer norm that --norm %s could replace",
-                       p->o->norm == WF_CONVERT_NORM_RMS ? "rms" : "crms");
+        return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "the model has no layer norm that --norm %s could replace", option(p));
     }
     return p->m->status;
 }
@@ -79,34 +85,50 @@ static wf_status centre_product(wf_rewriter *p, uint32_t row, wf_error *err) {
 }
 
 static wf_status centre_writer(wf_rewriter *p, const wf_stream_writer *w, wf_error *err) {
-    uint32_t row = wf_rewriter_row(p, wf_rewriter_weight(p, w->matrix));
-    uint32_t drop = p->drop[w->stream];
+    uint32_t row = wf_rewriter_matrix(p, w->node), drop = p->drop[w->stream];
+    bool carry = p->o->norm == WF_CONVERT_NORM_CARRY;
     if (w->table) {
         struct wf_rewrite *table = wf_rewriter_recipe(p, row);
         WF_TRY(p->m->status);
         table->centre = true;
         table->drop_row = drop;
+        table->carry_row = carry;
         return WF_OK;
     }
     WF_TRY(centre_product(p, row, err));
     p->recipe[row]->drop_row = drop;
+    p->recipe[row]->carry_row = carry;
     if (w->bias != WF_NONE || p->made[row].name != NULL) { /* a fold may have made the bias */
         struct wf_rewrite *bias = w->bias != WF_NONE ? wf_rewriter_recipe(p, wf_rewriter_row(p, wf_rewriter_weight(p, w->bias))) : p->made_recipe[row];
         WF_TRY(p->m->status);
         bias->centre = true;
         bias->drop_row = drop;
+        bias->carry_row = carry;
     }
     return WF_OK;
 }
 
-/* Readers of a stream without channel `drop`: the norm's value there is minus the sum of the others. */
-static wf_status drop_from_readers(wf_rewriter *p, const wf_stream_norm *norm) {
-    const wf_graph *g = p->streams.graph;
-    for (uint32_t i = 0; i < norm->reader_count; i++) {
-        struct wf_rewrite *w = wf_rewriter_recipe(p, wf_rewriter_row(p, wf_rewriter_weight(p, g->nodes[norm->readers[i]].w[0])));
-        WF_TRY(p->m->status);
-        w->channels = g->nodes[norm->node].shape.c;
-        w->drop_column = p->drop[norm->stream];
+/* Readers of a stream without channel `drop`: the norm's value there is minus the sum of the others; of a raw reader's input the mean
+   is there, which all channels had. */
+static wf_status drop_from_reader(wf_rewriter *p, wf_id reader, uint32_t stream, bool raw) {
+    struct wf_rewrite *w = wf_rewriter_recipe(p, wf_rewriter_matrix(p, reader));
+    WF_TRY(p->m->status);
+    w->channels = p->streams.list[stream].channels;
+    w->drop_column = p->drop[stream];
+    w->carry_column = raw;
+    return WF_OK;
+}
+
+static wf_status drop_from_readers(wf_rewriter *p) {
+    for (uint32_t i = 0; i < p->streams.norm_count; i++) {
+        const wf_stream_norm *norm = &p->streams.norms[i];
+        for (uint32_t r = 0; r < norm->reader_count && wf_norms_change(p, norm->stream); r++) {
+            WF_TRY(drop_from_reader(p, norm->readers[r], norm->stream, false));
+        }
+    }
+    for (uint32_t i = 0; i < p->streams.raw_count; i++) {
+        const wf_stream_raw *raw = &p->streams.raw[i];
+        WF_TRY(wf_norms_change(p, raw->stream) ? drop_from_reader(p, raw->node, raw->stream, true) : WF_OK);
     }
     return WF_OK;
 }
@@ -119,7 +141,7 @@ static wf_status choose_channel(wf_rewriter *p, uint32_t stream, wf_error *err) 
     for (uint32_t i = 0; i < p->streams.norm_count; i++) {
         const wf_stream_norm *norm = &p->streams.norms[i];
         for (uint32_t r = 0; r < norm->reader_count && norm->stream == stream; r++) {
-            readers[count++] = wf_rewriter_row(p, wf_rewriter_weight(p, p->streams.graph->nodes[norm->readers[r]].w[0]));
+            readers[count++] = wf_rewriter_matrix(p, norm->readers[r]);
         }
     }
     uint32_t channels = p->streams.list[stream].channels;
@@ -129,19 +151,21 @@ static wf_status choose_channel(wf_rewriter *p, uint32_t stream, wf_error *err) 
 }
 
 wf_status wf_norms_replace(wf_rewriter *p, wf_error *err) {
-    bool crms = p->o->norm == WF_CONVERT_NORM_CRMS;
+    static const char *const kinds[] = {NULL, "rms_norm", "crms_norm", "carried_norm"};
     for (uint32_t i = 0; i < p->streams.count; i++) {
         p->drop[i] = WF_NO_CHANNEL;
-        if (crms && wf_norms_change(p, i)) {
+        if (p->o->norm == WF_CONVERT_NORM_CRMS && wf_norms_change(p, i)) {
             WF_TRY(choose_channel(p, i, err));
+        } else if (p->o->norm == WF_CONVERT_NORM_CARRY) {
+            p->drop[i] = p->streams.list[i].channels - 1; /* where the kernel expects the mean */
         }
     }
-    for (uint32_t i = 0; i < p->streams.norm_count && crms; i++) {
-        WF_TRY(wf_norms_change(p, p->streams.norms[i].stream) ? drop_from_readers(p, &p->streams.norms[i]) : WF_OK);
+    if (p->o->norm != WF_CONVERT_NORM_RMS) {
+        WF_TRY(drop_from_readers(p));
     }
     for (uint32_t i = 0; i < p->streams.writer_count; i++) {
         WF_TRY(wf_norms_change(p, p->streams.writers[i].stream) ? centre_writer(p, &p->streams.writers[i], err) : WF_OK);
     }
-    p->m->change.norm = crms ? "crms_norm" : "rms_norm";
+    p->m->change.norm = kinds[p->o->norm];
     return p->m->status;
 }

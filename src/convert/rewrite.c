@@ -18,6 +18,11 @@ uint32_t wf_rewriter_row(const wf_rewriter *p, const char *name) {
     return WF_NO_CHANNEL;
 }
 
+uint32_t wf_rewriter_matrix(const wf_rewriter *p, wf_id node) {
+    uint32_t own = p->own[node];
+    return own != WF_NO_CHANNEL ? own : wf_rewriter_row(p, wf_rewriter_weight(p, p->streams.graph->nodes[node].w[0]));
+}
+
 struct wf_rewrite *wf_rewriter_new_recipe(wf_rewriter *p) {
     struct wf_rewrite *w = wf_arena_alloc(p->m->arena, sizeof *w);
     if (w == NULL) {
@@ -36,13 +41,13 @@ struct wf_rewrite *wf_rewriter_recipe(wf_rewriter *p, uint32_t row) {
 }
 
 static wf_status plan(wf_rewriter *p, wf_error *err) {
-    bool crms = p->o->norm == WF_CONVERT_NORM_CRMS;
+    bool needed = p->o->norm == WF_CONVERT_NORM_CRMS || p->o->norm == WF_CONVERT_NORM_CARRY;
     if (wf_norms_replaced(p)) {
         WF_TRY(wf_norms_check(p, err));
     }
     for (uint32_t i = 0; i < p->streams.norm_count; i++) {
         const wf_stream_norm *norm = &p->streams.norms[i];
-        if (norm->weight == WF_NONE || !(p->o->fold || (crms && wf_norms_change(p, norm->stream)))) {
+        if (norm->weight == WF_NONE || !(p->o->fold || (needed && wf_norms_change(p, norm->stream)))) {
             continue;
         }
         if (norm->producer == WF_NONE && norm->unfoldable != NULL) {
@@ -59,6 +64,17 @@ static wf_status plan(wf_rewriter *p, wf_error *err) {
 
 /* ---- carrying it out on the map ---- */
 
+/* A weight of a node's own is one only where the two differ. */
+static bool is_changed(const wf_rewriter *p, uint32_t own) {
+    for (wf_id i = 0; i < p->streams.graph->count; i++) {
+        if (p->own[i] == own) {
+            uint32_t shared = wf_rewriter_row(p, wf_rewriter_weight(p, p->streams.graph->nodes[i].w[0]));
+            return p->recipe[own] != NULL || p->recipe[shared] != NULL;
+        }
+    }
+    return false;
+}
+
 static void rebuild_rows(wf_rewriter *p) {
     wf_mapping *m = p->m;
     wf_map_row *rows = wf_arena_alloc(m->arena, (size_t)(2 * m->row_count + 1) * sizeof *rows);
@@ -68,7 +84,7 @@ static void rebuild_rows(wf_rewriter *p) {
         return;
     }
     for (uint32_t i = 0; i < m->row_count; i++) {
-        if (!p->removed[i]) {
+        if (!p->removed[i] && (i < p->first_own || is_changed(p, i))) {
             rows[count++] = m->rows[i];
         }
         if (p->made[i].name != NULL) {
@@ -118,15 +134,47 @@ static wf_status take_header(void *user, const void *bytes, size_t n, wf_error *
     return wf_model_has_header(model) ? WF_E_STATE : WF_OK; /* enough: stops the writer */
 }
 
+/* Rows for the nodes that share a matrix or table with another one, called as the node; the node after which it is called keeps it. */
+static bool untie(wf_rewriter *p, const wf_graph *g) {
+    wf_mapping *m = p->m;
+    wf_map_row *rows = wf_arena_alloc(m->arena, (size_t)(m->row_count + g->count + 1) * sizeof *rows);
+    p->own = wf_arena_alloc(m->arena, (g->count + 1) * sizeof *p->own);
+    p->first_own = m->row_count;
+    if (rows == NULL || p->own == NULL) {
+        return false;
+    }
+    memcpy(rows, m->rows, m->row_count * sizeof *rows);
+    m->rows = rows;
+    m->row_capacity = m->row_count + g->count + 1;
+    for (wf_id i = 0; i < g->count; i++) {
+        const wf_weight_entry *e = g->nodes[i].w[0] != WF_NONE ? &g->weights->entries[g->nodes[i].w[0]] : NULL;
+        p->own[i] = WF_NO_CHANNEL;
+        if (!p->o->untie || e == NULL || e->uses <= 1 || e->role == WF_ROLE_VECTOR) {
+            continue;
+        }
+        const char *name = wf_map_format(m, "%s.weight", g->nodes[i].name);
+        uint32_t shared = wf_rewriter_row(p, e->name);
+        if (shared != WF_NO_CHANNEL && strcmp(name, e->name) != 0) {
+            p->own[i] = m->row_count;
+            rows[m->row_count] = rows[shared];
+            rows[m->row_count++].name = name;
+        }
+    }
+    return m->status == WF_OK;
+}
+
 static bool begin(wf_rewriter *p, const wf_graph *g, wf_error *err) {
     wf_arena *arena = p->m->arena;
+    if (!untie(p, g)) {
+        return false;
+    }
     size_t rows = p->m->row_count + 1;
     p->recipe = wf_arena_alloc(arena, rows * sizeof *p->recipe);
     p->removed = wf_arena_alloc(arena, rows * sizeof *p->removed);
     p->made = wf_arena_alloc(arena, rows * sizeof *p->made);
     p->made_recipe = wf_arena_alloc(arena, rows * sizeof *p->made_recipe);
     if (p->recipe == NULL || p->removed == NULL || p->made == NULL || p->made_recipe == NULL ||
-        wf_streams_find(g, arena, &p->streams, err) != WF_OK) {
+        wf_streams_find(g, arena, p->o->untie, &p->streams, err) != WF_OK) {
         return false;
     }
     p->drop = wf_arena_alloc(arena, (p->streams.count + 1) * sizeof *p->drop);

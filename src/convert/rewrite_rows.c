@@ -74,25 +74,42 @@ static wf_status add_product(const wf_mapping *m, const struct wf_rewrite *w, do
     return status;
 }
 
+static double sum_of(const double *line, uint64_t k) {
+    double sum = 0;
+    for (uint64_t c = 0; c < k; c++) {
+        sum += line[c];
+    }
+    return sum;
+}
+
 static void apply_columns(const struct wf_rewrite *w, uint64_t k, double *line) {
     for (uint64_t c = 0; c < k && w->gain != NULL; c++) {
         line[c] *= w->gain[c % w->channels];
     }
     for (uint64_t cell = 0; cell < k && w->drop_column != WF_NO_CHANNEL; cell += w->channels) {
-        double dropped = line[cell + w->drop_column];
+        double dropped = line[cell + w->drop_column], sum = sum_of(line + cell, w->channels);
         for (uint64_t c = cell; c < cell + w->channels; c++) {
             line[c] -= dropped; /* the dropped column itself becomes zero */
         }
+        line[cell + w->drop_column] = w->carry_column ? sum : 0;
     }
 }
 
-static void centre(double *line, uint64_t k) {
-    double sum = 0;
-    for (uint64_t c = 0; c < k; c++) {
-        sum += line[c];
+/* A matrix's row i of k elements, or a whole bias or row of a table. */
+static void apply_mean(const struct wf_rewrite *w, bool matrix, uint64_t i, uint64_t k, double *line) {
+    double mean = w->centre ? sum_of(line, k) / (double)k : 0;
+    bool dropped = w->drop_row != WF_NO_CHANNEL;
+    if (matrix && dropped && i == w->drop_row) {
+        for (uint64_t c = 0; c < k; c++) {
+            line[c] = w->carry_row ? w->mean[c] : 0;
+        }
+        return;
     }
     for (uint64_t c = 0; c < k; c++) {
-        line[c] -= sum / (double)k;
+        line[c] -= w->mean != NULL ? w->mean[c] : mean;
+    }
+    if (!matrix && dropped) {
+        line[w->drop_row] = w->carry_row ? mean : 0;
     }
 }
 
@@ -117,17 +134,7 @@ wf_status wf_map_read_rewritten(const wf_map_reader *reader, uint64_t i, double 
     for (uint64_t c = 0; c < s.k && w->offset != NULL; c++) {
         line[c] += w->offset[c];
     }
-    for (uint64_t c = 0; c < s.k && w->mean != NULL; c++) {
-        line[c] -= w->mean[c];
-    }
-    if (w->centre) {
-        centre(line, s.k);
-    }
-    if (w->drop_row != WF_NO_CHANNEL && matrix && i == w->drop_row) {
-        memset(line, 0, s.k * sizeof *line);
-    } else if (w->drop_row != WF_NO_CHANNEL && !matrix) {
-        line[w->drop_row] = 0;
-    }
+    apply_mean(w, matrix, i, s.k, line);
     return WF_OK;
 }
 

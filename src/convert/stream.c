@@ -9,6 +9,7 @@ typedef struct finder {
     wf_streams *out;
     const wf_graph *g;
     uint32_t *parent; /* union-find over nodes */
+    bool untied;
 } finder;
 
 static uint32_t root(uint32_t *parent, uint32_t i) {
@@ -43,8 +44,10 @@ static const char *text(finder *f, const char *format, const char *a, const char
 
 static void refuse(finder *f, wf_id node, const char *why) {
     uint32_t stream = f->out->stream_of[node];
-    if (stream != WF_NONE && f->out->list[stream].refusal == NULL) {
-        f->out->list[stream].refusal = why;
+    wf_stream_info *info = stream != WF_NONE ? &f->out->list[stream] : NULL;
+    if (info != NULL) {
+        info->refusal = info->refusal == NULL ? why : info->refusal;
+        info->uncarried = info->uncarried == NULL ? why : info->uncarried;
     }
 }
 
@@ -58,10 +61,13 @@ static const char *shared(finder *f, uint32_t weight) {
     return text(f, "\"%s\" is used by more than one part of the model%s", weight_name(f, weight), "");
 }
 
+/* A matrix or table can be doubled when told. */
+static const char *shared_matrix(finder *f, uint32_t weight) { return f->untied ? NULL : shared(f, weight); }
+
 static void add_writer(finder *f, wf_id member, wf_id node, uint32_t scale, bool table) {
     const wf_node *n = &f->g->nodes[node];
     wf_stream_writer w = {node, n->w[0], table ? WF_NONE : n->w[1], scale, table, f->out->stream_of[member]};
-    const char *why = shared(f, w.matrix);
+    const char *why = shared_matrix(f, w.matrix);
     why = why != NULL ? why : shared(f, w.bias);
     why = why != NULL ? why : shared(f, w.scale);
     if (why != NULL) {
@@ -123,7 +129,7 @@ static bool collect_readers(finder *f, wf_stream_norm *norm, wf_id node) {
                                     n->name, wf_op_get(n->op)->name);
             return false;
         }
-        const char *why = shared(f, n->w[0]);
+        const char *why = shared_matrix(f, n->w[0]);
         if (why != NULL) {
             norm->unfoldable = why;
             return false;
@@ -137,7 +143,7 @@ static bool collect_readers(finder *f, wf_stream_norm *norm, wf_id node) {
 static wf_id producer_of(finder *f, const wf_node *n) {
     wf_id id = n->op == WF_OP_REPBN ? n->in[0] : WF_NONE;
     const wf_node *p = id != WF_NONE ? &f->g->nodes[id] : NULL;
-    bool alone = p != NULL && is_branch(f->g, id) && p->in[1] == WF_NONE && shared(f, p->w[0]) == NULL && shared(f, p->w[1]) == NULL;
+    bool alone = p != NULL && is_branch(f->g, id) && p->in[1] == WF_NONE && shared_matrix(f, p->w[0]) == NULL && shared(f, p->w[1]) == NULL;
     return alone ? id : WF_NONE;
 }
 
@@ -168,6 +174,13 @@ static void add_norm(finder *f, wf_id id) {
     }
 }
 
+/* A product may read a stream raw where the mean is carried. */
+static void add_raw(finder *f, wf_id member, wf_id node, const char *why) {
+    uint32_t stream = f->out->stream_of[member];
+    f->out->list[stream].refusal = f->out->list[stream].refusal == NULL ? why : f->out->list[stream].refusal;
+    f->out->raw[f->out->raw_count++] = (wf_stream_raw){node, stream};
+}
+
 /* Whatever reads a member and is neither part of the stream nor a norm sees the mean that would be taken out. */
 static void look_at_readers(finder *f, wf_id id) {
     const wf_graph *g = f->g;
@@ -184,7 +197,12 @@ static void look_at_readers(finder *f, wf_id id) {
                 continue; /* a stream added to itself or to its like */
             }
             const char *weight = n->w[0] != WF_NONE ? weight_name(f, n->w[0]) : n->name;
-            refuse(f, id, text(f, "\"%s\" (%s) reads the residual stream without a norm", weight, wf_op_get(n->op)->name));
+            const char *why = text(f, "\"%s\" (%s) reads the residual stream without a norm", weight, wf_op_get(n->op)->name);
+            if (slot == 0 && is_product(n) && shared_matrix(f, n->w[0]) == NULL) {
+                add_raw(f, id, i, why);
+            } else {
+                refuse(f, id, why);
+            }
         }
     }
 }
@@ -214,8 +232,8 @@ static void number_streams(finder *f) {
     }
 }
 
-wf_status wf_streams_find(const wf_graph *g, wf_arena *arena, wf_streams *out, wf_error *err) {
-    finder f = {out, g, wf_arena_alloc(arena, (g->count + 1) * sizeof(uint32_t))};
+wf_status wf_streams_find(const wf_graph *g, wf_arena *arena, bool untied, wf_streams *out, wf_error *err) {
+    finder f = {out, g, wf_arena_alloc(arena, (g->count + 1) * sizeof(uint32_t)), untied};
     memset(out, 0, sizeof *out);
     out->arena = arena;
     out->graph = g;
@@ -223,7 +241,8 @@ wf_status wf_streams_find(const wf_graph *g, wf_arena *arena, wf_streams *out, w
     out->list = wf_arena_alloc(arena, (g->count + 1) * sizeof *out->list);
     out->norms = wf_arena_alloc(arena, (g->count + 1) * sizeof *out->norms);
     out->writers = wf_arena_alloc(arena, (g->count + 1) * sizeof *out->writers);
-    if (f.parent == NULL || out->stream_of == NULL || out->list == NULL || out->norms == NULL || out->writers == NULL) {
+    out->raw = wf_arena_alloc(arena, (g->count + 1) * sizeof *out->raw);
+    if (f.parent == NULL || out->raw == NULL || out->stream_of == NULL || out->list == NULL || out->norms == NULL || out->writers == NULL) {
         return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to follow the residual streams");
     }
     number_streams(&f);

@@ -6,6 +6,7 @@
      centre   every writer loses its mean over the channels, so the stream has mean zero and LN = RMS
               (Pre-RMSNorm, arXiv 2305.14858, section 3)
      drop     one channel, which is minus the sum of the others, is not stored (Pre-CRMSNorm, section 4)
+     carry    its place holds the mean, so that products which read the stream without a norm can undo all of it
 
    A stream is a set of nodes that hold the same kind of rows: residual sums, position and token additions, row selections. */
 #ifndef WF_CONVERT_STREAM_H
@@ -33,10 +34,17 @@ typedef struct wf_stream_norm {
     uint32_t stream;
 } wf_stream_norm;
 
-/* One stream; `refusal` says why its norms cannot be replaced (with the tensor or node), or is NULL. */
+/* A product that reads a stream without a norm. */
+typedef struct wf_stream_raw {
+    wf_id node;
+    uint32_t stream;
+} wf_stream_raw;
+
+/* One stream; `refusal` says why its norms cannot be replaced (with the tensor or node), or is NULL; `uncarried` the same where the
+   mean is carried, which raw products do not hinder. */
 typedef struct wf_stream_info {
     uint32_t channels, norms;
-    const char *refusal;
+    const char *refusal, *uncarried;
 } wf_stream_info;
 
 typedef struct wf_streams {
@@ -46,10 +54,12 @@ typedef struct wf_streams {
     wf_stream_info *list;
     wf_stream_norm *norms;
     wf_stream_writer *writers;
-    uint32_t count, norm_count, writer_count;
+    wf_stream_raw *raw;
+    uint32_t count, norm_count, writer_count, raw_count;
 } wf_streams;
 
-/* The graph must not have been rewritten by passes. Everything lives in the arena. */
-wf_status wf_streams_find(const wf_graph *g, wf_arena *arena, wf_streams *out, wf_error *err);
+/* The graph must not have been rewritten by passes. Everything lives in the arena. `untied`: matrices and tables that several nodes
+   use count as one for each node. */
+wf_status wf_streams_find(const wf_graph *g, wf_arena *arena, bool untied, wf_streams *out, wf_error *err);
 
 #endif

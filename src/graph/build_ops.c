@@ -113,7 +113,7 @@ static wf_id norm_by(wf_graph *g, wf_id x, const char *name, float eps, wf_norm_
     wf_node n = node_of(WF_OP_LAYER_NORM, x);
     n.p.eps = eps;
     n.p.norm_by = by;
-    n.p.count = by == WF_BY_CRMS ? wf_graph_shape(g, x)->c : 0; /* one channel is stored as zero */
+    n.p.count = by != WF_BY_RMS ? wf_graph_shape(g, x)->c : 0; /* one channel is stored as zero, or holds the mean */
     take_affine(g, &n, name, wf_graph_shape(g, x)->c);
     return wf_graph_add(g, name, &n);
 }
@@ -121,6 +121,8 @@ static wf_id norm_by(wf_graph *g, wf_id x, const char *name, float eps, wf_norm_
 wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_RMS); }
 
 wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_CRMS); }
+
+wf_id wf_node_carried_norm(wf_graph *g, wf_id x, const char *name, float eps) { return norm_by(g, x, name, eps, WF_BY_CARRIED); }
 
 wf_id wf_node_ss_norm(wf_graph *g, wf_id x, const char *name, float eps) {
     wf_node n = node_of(WF_OP_LAYER_NORM, x);

@@ -111,6 +111,8 @@ wf_id wf_node_layer_norm(wf_graph *g, wf_id x, const char *name, float eps);
    (Pre-RMSNorm and Pre-CRMSNorm, arXiv 2305.14858). */
 wf_id wf_node_rms_norm(wf_graph *g, wf_id x, const char *name, float eps);
 wf_id wf_node_crms_norm(wf_graph *g, wf_id x, const char *name, float eps);
+/* The same where the last channel holds the mean that was taken out of the others, for readers without a norm. */
+wf_id wf_node_carried_norm(wf_graph *g, wf_id x, const char *name, float eps);
 /* RMS with one weight for all channels (SSNorm, arXiv 2506.19697). */
 wf_id wf_node_ss_norm(wf_graph *g, wf_id x, const char *name, float eps);
 /* Norms whose statistics are constants: RepBN (SLAB, arXiv 2405.11582) has NAME.{weight, bias, mean, var, alpha}, a batch norm no

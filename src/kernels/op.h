@@ -70,8 +70,9 @@ typedef enum wf_position_resample { WF_POSITION_BICUBIC, WF_POSITION_BICUBIC_ANT
 
 typedef enum wf_act { WF_ACT_NONE, WF_ACT_GELU_ERF } wf_act;
 /* What layer_norm divides by: the deviation from the mean (which it subtracts), the root mean square, or the root mean square that
-   the row had before its last element was left out because all add up to zero (Pre-CRMSNorm). */
-typedef enum wf_norm_by { WF_BY_DEVIATION, WF_BY_RMS, WF_BY_CRMS } wf_norm_by;
+   the row had before its last element was left out because all add up to zero (Pre-CRMSNorm); the last one is the same over all
+   elements but the last, in which a mean is carried past the norm: it enters nothing, and what comes out there is 0. */
+typedef enum wf_norm_by { WF_BY_DEVIATION, WF_BY_RMS, WF_BY_CRMS, WF_BY_CARRIED } wf_norm_by;
 
 /* One struct for the parameters of all ops: small, copied into the plan as u32 words for other executors. */
 typedef struct wf_op_params {
@@ -92,7 +93,8 @@ typedef struct wf_op_params {
                                       (channels), rows for the second; there are no windows then */
     uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
                                       head_norm: first head; position: rows in front of the grid; depthwise: first channel;
-                                      layer_norm by CRMS: count = elements of the row before one was left out, 0 = c + 1 */
+                                      layer_norm by CRMS and CARRIED: count = elements of the row before one was left out,
+                                      0 = one more than there are */
     uint32_t grid_h, grid_w;       /* position: of the table */
     uint32_t map_h, map_w;         /* position: of the picture's map */
     uint32_t resample;             /* position: wf_position_resample */

@@ -189,7 +189,8 @@ static void read_placement(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]) 
 void wf_meta_block_norms(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]) {
     wf_norm_slot slot = wf_meta_norm(m, "norm", "norm_epsilon");
     bool scaled = wf_meta_has(m, "norm.depth_scaling") && wf_meta_bool(m, "norm.depth_scaling");
-    if (scaled && slot.kind != WF_NORM_LAYER && slot.kind != WF_NORM_RMS && slot.kind != WF_NORM_CRMS && slot.kind != WF_NORM_SS) {
+    if (scaled && slot.kind != WF_NORM_LAYER && slot.kind != WF_NORM_RMS && slot.kind != WF_NORM_CRMS && slot.kind != WF_NORM_CARRY &&
+        slot.kind != WF_NORM_SS) {
         wf_meta_fail(m, "norm.depth_scaling", "scales a norm that is none of single rows");
     }
     for (uint32_t b = 0; b < blocks; b++) {

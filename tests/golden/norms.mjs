@@ -1,9 +1,10 @@
 // Lossless rewrites of norms: layer norms become RMS or CRMS norms, or lose their scale and shift to the weights behind them, and the
 // model stays the same function. Each official ViT golden in each form, on each build, against the official float64 output by the
 // same bound as the unchanged model; convert itself has compared both in double (1e-9) before it wrote. Then what must be refused.
-import {readFileSync} from 'node:fs';
-import {attempt, check, data, existsSync, finish, join, must, native, readTensors, relativeL2, wasi} from './lib.mjs';
+import {readFileSync, writeFileSync} from 'node:fs';
+import {attempt, check, data, elements, existsSync, finish, join, must, native, readTensors, relativeL2, wasi, writeTensors} from './lib.mjs';
 import {checkOutputs, close, folder, run} from './harness.mjs';
+import {noise} from './lib.maps.mjs';
 
 const goldens = [
     'vit_tinycfg',
@@ -86,7 +87,61 @@ await attempt('GGUF to GGUF in other types', () => {
     check('an RMS model is left alone', twice.code !== 0 && /there is nothing for --norm rms to do/.test(twice.err), twice.err);
 });
 
+/** The official MetaFormer with attention in all stages: ppaa's tensors, and made up ones for the two mixers that pool. */
+function allAttention() {
+    const tensors = Object.fromEntries(readTensors(source('metaformer_tiny_ppaa'))),
+        json = JSON.parse(readFileSync(config('metaformer_tiny_ppaa')));
+    const random = noise(5);
+    for (const block of ['network.0.0', 'network.2.0'])
+        for (const [part, shape] of Object.entries({'qkv.weight': [96, 32], 'proj.weight': [32, 32], 'proj.bias': [32]}))
+            tensors[`${block}.token_mixer.${part}`] = {
+                dtype: 'F32',
+                shape,
+                data: Float32Array.from({length: elements(shape)}, () => 0.3 * random()),
+            };
+    json.constructor.token_mixers = new Array(4).fill('Attention');
+    const paths = ['aaaa.safetensors', 'aaaa.json'].map((n) => join(folder, n));
+    writeTensors(paths[0], tensors);
+    writeFileSync(paths[1], JSON.stringify(json));
+    return paths;
+}
+
+// Convolutions between the stages read the stream raw, with zeros around it: RMS and CRMS would not be exact, with the mean carried
+// they are (convert has compared in double). Without it nothing else stands in the way.
+await attempt('a carried mean', () => {
+    const [from, json] = allAttention(),
+        io = join(data, 'metaformer_tiny_ppaa.io.safetensors'),
+        plain = convert(from, 'plain.gguf', '--config', json),
+        truth = run('f64', plain, io);
+    for (const kind of ['rms', 'crms']) {
+        const r = native(['convert', from, '-o', join(folder, 'x.gguf'), '--config', json, '--norm', kind, '--force']);
+        const said = /"stage\.1\.down\.weight" \(conv2d\) reads the residual stream without a norm; convert with --norm keep or --norm carry/;
+        check(`raw readers forbid --norm ${kind}`, r.code !== 0 && said.test(r.err), r.err);
+    }
+    const model = convert(from, 'carry.gguf', '--config', json, '--norm', 'carry');
+    for (const build of ['scalar', 'simd', 'threads', 'wasi', 'f64']) close(`carried ${build}`, run(build, model, io), truth, 5e-6);
+    close('carried relaxed near baseline', run('relaxed', model, io), run('wasi', model, io), 1e-5);
+    must(native(['verify', model]), 'verify');
+    const info = must(native(['inspect', model]), 'inspect').out;
+    check('inspect says carried_norm', info.includes('carried_norm'), info.slice(0, 300));
+    const again = convert(plain, 'again.gguf', '--norm', 'carry');
+    close('carried by way of GGUF', run('simd', again, io), run('simd', model, io), 0);
+    const small = convert(model, 'q8.gguf', '--type', 'q8_0', '--max-loss', '0.1');
+    close('carried q8_0', run('simd', small, io), truth, 0.1);
+    const twice = native(['convert', model, '-o', join(folder, 'x.gguf'), '--norm', 'rms', '--force']);
+    check('a model with carried means is left alone', twice.code !== 0 && /--norm rms/.test(twice.err), twice.err);
+    const vit = convert(source('vit_tinycfg'), 'vit.gguf', '--config', config('vit_tinycfg'), '--norm', 'carry');
+    const golden = {io: readTensors(join(data, 'vit_tinycfg.io.safetensors'))};
+    checkOutputs('vit_tinycfg carried, where nothing reads the mean', run('simd', vit, join(data, 'vit_tinycfg.io.safetensors')), golden, 5e-6);
+    const swin = native(['convert', source('swin_tinycfg'), '-o', join(folder, 'x.gguf'), '--config', config('swin_tinycfg'), '--norm', 'carry', '--force']);
+    check('of a Swin the last part converts', swin.code === 0 && /\(patch_merge\) reads the residual stream without a norm/.test(swin.err + swin.out), swin.err);
+});
+
 await attempt('refusals', () => {
+    const pooling = native(['convert', source('metaformer_tiny_ppaa'), '-o', join(folder, 'x.gguf'), '--config', config('metaformer_tiny_ppaa'),
+        '--norm', 'carry', '--force']);
+    check('a carried mean does not make a pooling mixer a product', pooling.code !== 0 && /"stage\.0\.blk\.0\.mixer" \(pool2d\) adds/.test(pooling.err),
+        pooling.err);
     const refused = {
         poolformer_tiny: /"stage\.0\.blk\.0\.norm1" \(group_norm\) takes its statistics over more than one row/,
         metaformer_tiny_ppaa: /"stage\.0\.blk\.0\.mixer" \(pool2d\) adds to the residual stream and is no product/,

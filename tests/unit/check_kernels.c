@@ -161,7 +161,7 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
         s.w[0] = a->parts & 1 ? vector(op == WF_OP_LAYER_NORM && a->turn % 4 == 3 ? 1 : c) : (kc_weight){0};
         s.w[1] = a->parts & 2 ? vector(c) : (kc_weight){0};
         if (op == WF_OP_LAYER_NORM) { /* every second of them a usual one */
-            s.p.norm_by = a->turn % 2 == 0 ? WF_BY_DEVIATION : a->turn % 4 == 1 ? WF_BY_CRMS : WF_BY_RMS;
+            s.p.norm_by = a->turn % 2 == 0 ? WF_BY_DEVIATION : a->turn % 4 == 3 ? WF_BY_RMS : a->turn % 8 == 1 ? WF_BY_CRMS : WF_BY_CARRIED;
             s.p.depth = a->parts & 4 ? 3 : 0;
         }
         break;

@@ -359,10 +359,13 @@ export interface ConvertOptions {
    * Matrices that stay f16 when `type` is a quantized one: parts of their names, "*" for any text.
    */
   keep?: string | readonly string[];
-  /** Layer norms become cheaper ones, without loss: refused where that would not be exact. Default "keep". */
-  norm?: "keep" | "rms" | "crms";
+  /** Layer norms become cheaper ones, without loss: refused where that would not be exact. "carry" is "crms" for models in which
+      something reads the residual stream without a norm. Default "keep". */
+  norm?: "keep" | "rms" | "crms" | "carry";
   /** Scales and shifts of norms, and layer scales, go into the weights next to them. */
   fold?: boolean;
+  /** What several layers share becomes one for each where a rewrite changes it; else such a rewrite is refused. */
+  untie?: boolean;
   /** Greatest relative error of the output; above it nothing is written. The default goes by type. */
   maxLoss?: number;
   onProgress?: (progress: ConvertProgress) => void;

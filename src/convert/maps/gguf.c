@@ -57,8 +57,7 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
         } else if (m->norms_by_stage && ends(key, ".qkv_bias")) {
             WF_TRY(wf_gguf_add_kv(w, kv, err)); /* false: where the file has one */
         } else if (m->change.norm != NULL && ends(key, ".norm") && kv->type == WF_GGUF_STRING) {
-            const char *before = wf_gguf_get_string(g, key);
-            WF_TRY(wf_gguf_add_string(w, key, strcmp(before, "none") == 0 ? before : m->change.norm, err));
+            WF_TRY(wf_gguf_add_string(w, key, wf_map_norm_now(m, wf_gguf_get_string(g, key)), err));
         } else if (m->change.scales_folded && ends(key, ".layer_scale")) {
             WF_TRY(wf_gguf_add_bool(w, key, false, err));
         } else if (m->change.biases_made && ends(key, ".qkv_bias")) {

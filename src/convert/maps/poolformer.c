@@ -575,7 +575,7 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                   {"downsample", d->down},    {"position.height", d->position_h}, {"position.width", d->position_w}};
     const struct {
         const char *key, *text;
-    } texts[] = {{"norm", d->norm}, {"head", d->features ? "features" : d->head}, {"head.norm", d->head_norm}};
+    } texts[] = {{"norm", wf_map_norm_now(m, d->norm)}, {"head", d->features ? "features" : d->head}, {"head.norm", wf_map_norm_now(m, d->head_norm)}};
     char name[128];
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         WF_TRY(wf_gguf_add_array(w, key_of(name, m, arrays[i].key, ""), WF_GGUF_U32, arrays[i].items, d->stages, err));

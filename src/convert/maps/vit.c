@@ -470,7 +470,6 @@ static void check_left_over(wf_mapping *m, const details *d) {
 
 static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
     const details *d = m->details;
-    const char *replaced = m->change.norm;
     const struct {
         const char *key;
         uint32_t value;
@@ -480,8 +479,8 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                    {"vit.input.channels", m->channels},     {"vit.input.height", m->image.height}, {"vit.input.width", m->image.width}};
     const struct {
         const char *key, *text;
-    } texts[] = {{"vit.norm", replaced != NULL ? replaced : d->norms.kind},
-                 {"vit.head.norm", replaced != NULL ? replaced : d->head_norm},
+    } texts[] = {{"vit.norm", wf_map_norm_now(m, d->norms.kind)},
+                 {"vit.head.norm", wf_map_norm_now(m, d->head_norm)},
                  {"vit.stem.norm", d->stem_norm},
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},

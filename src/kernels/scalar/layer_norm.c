@@ -4,6 +4,7 @@
      RMS    x/√(Σx²/c + eps) (RMSNorm)
      CRMS   x/√((Σx² + (Σx)²)/(c + 1) + eps): the RMS of the row with −Σx as one element more
             (Pre-CRMSNorm's compressed rows)
+     CARRIED  CRMS of the first c − 1 elements; y[c − 1] = 0, for x[c − 1] is the mean that the row had before it was taken away
    w0 may hold one element for all channels: SSNorm (OSP, arXiv 2506.19697) is RMS with such a weight. The last is LayerNorm scaling
    (arXiv 2502.05795), depth being the layer's number from 1.
    Two passes over a row that stays in cache. Cost: reads and writes each row once from memory. */
@@ -14,7 +15,7 @@
 
 wf_status wf_layer_norm_infer(const wf_op_call *call, const char *node, wf_shape *out, wf_error *err) {
     WF_TRY(wf_expect_input(&call->in[0], false, "layer_norm", node, err));
-    if (call->p->norm_by > WF_BY_CRMS) {
+    if (call->p->norm_by > WF_BY_CARRIED) {
         return wf_fail(err, WF_E_ARGUMENT, node, -1, "layer_norm \"%s\": there is no kind of norm %u", node,
                        (unsigned)call->p->norm_by);
     }
@@ -33,7 +34,7 @@ static size_t scratch_bytes(const wf_op_call *call) {
 
 static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase;
-    uint32_t c = call->in[0].shape.c, end = wf_scalar_tile_end(call, tile);
+    uint32_t end = wf_scalar_tile_end(call, tile), all = call->in[0].shape.c, c = call->p->norm_by == WF_BY_CARRIED ? all - 1 : all;
     bool one = call->w[0].k == 1;
     wf_real scale = call->p->depth != 0 ? 1 / wf_real_sqrt(call->p->depth) : 1;
     for (uint32_t row = tile * WF_SCALAR_ROWS; row < end; row++) {
@@ -47,7 +48,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         for (uint32_t i = 0; i < c; i++) {
             squares += (x[i] - mean) * (x[i] - mean);
         }
-        if (call->p->norm_by == WF_BY_CRMS) {
+        if (call->p->norm_by == WF_BY_CRMS || call->p->norm_by == WF_BY_CARRIED) {
             squares += sum * sum;
             count = call->p->count != 0 ? call->p->count : c + 1;
         }
@@ -55,6 +56,9 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
         for (uint32_t i = 0; i < c; i++) {
             wf_real normal = (wf_real)((x[i] - mean) * inverse);
             y[i] = (normal * wf_vector_at(&call->w[0], one ? 0 : i, 1) + wf_vector_at(&call->w[1], i, 0)) * scale;
+        }
+        if (c < all) {
+            y[c] = 0;
         }
         if (call->p->out_u8) {
             wf_row_store_u8(call, y, row);

@@ -7,7 +7,7 @@
             [+ w1]. Where the mean is more than 4 deviations, what its rounding lost is subtracted
             too, so such rows keep their digits.
      RMS    one pass for Σx²; x · inverse [· w0] [+ w1].
-     CRMS   Σx beside it.
+     CRMS   Σx beside it; CARRIED is the same with the last element for one of the zero lanes.
    A weight of one element and 1/√depth are taken into `inverse`, at no cost unless there is a bias.
    Zero lanes enter no sum. Limit: 8 vector operations for four elements (RMS 4), 2.7 cycles where a
    core starts three; the copy of the same bytes within L2 takes 1.2. */
@@ -106,7 +106,7 @@ static normaliser measure_rows(const float *const x[4], uint32_t c, const wf_op_
         n.inverse = inverse_root(wasm_f32x4_div(squares, wasm_f32x4_splat((float)c)), p->eps);
         return n;
     }
-    if (p->norm_by == WF_BY_CRMS) {
+    if (p->norm_by == WF_BY_CRMS || p->norm_by == WF_BY_CARRIED) {
         moments(x, c, m, false, true, &sum, &squares);
         squares = wasm_f32x4_add(squares, wasm_f32x4_mul(sum, sum));
         n.inverse = inverse_root(wasm_f32x4_div(squares, wasm_f32x4_splat((float)(p->count != 0 ? p->count : c + 1))), p->eps);
@@ -146,6 +146,9 @@ WF_INLINE void normal_at(v128_t v[4], const v128_t mean[4], const v128_t inverse
     }
 }
 
+/* Elements of a row that the norm is about. */
+static uint32_t normed(const wf_op_call *call) { return call->out.shape.c - (call->p->norm_by == WF_BY_CARRIED ? 1 : 0); }
+
 static float scale_of(const wf_op_call *call) { return call->p->depth != 0 ? 1 / __builtin_sqrtf((float)call->p->depth) : 1; }
 
 /* A weight that is one for all channels, or NULL. */
@@ -165,7 +168,7 @@ typedef enum parts { ANY, CENTRED_AFFINE, CENTRED, SCALED } parts;
 /* rows: how many of the four are written; x and y may be the same rows. */
 WF_INLINE void apply(const wf_op_call *call, const normaliser *n, const float *const x[4], float *const y[4],
                      const parts how) {
-    const uint32_t c = call->out.shape.c, stride = wf_shape_stride(&call->out.shape), whole = c / 4 * 4;
+    const uint32_t c = normed(call), stride = wf_shape_stride(&call->out.shape), whole = c / 4 * 4;
     const float *weight = single_weight(call) == NULL ? call->w[0].data : NULL, *bias = call->w[1].data; /* [stride] each, or absent */
     const v128_t scale = wasm_f32x4_splat(scale_of(call));
     v128_t mean[4], inverse[4], rest[4];
@@ -233,7 +236,7 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
             x[r] = wf_row_f32(&call->in[0], wf_min_u32(row + r, end - 1));
             y[r] = bytes ? (float *)scratch + (size_t)r * stride : wf_row_f32(&call->out, wf_min_u32(row + r, end - 1));
         }
-        normaliser four = measure_rows(x, s->c, call->p);
+        normaliser four = measure_rows(x, normed(call), call->p);
         scale_rows(call, &four);
         apply_rows(call, &four, x, y);
         for (uint32_t r = 0; bytes && r < 4 && row + r < end; r++) {

@@ -15,11 +15,11 @@ static bool find(void *user, const char *name, wf_stored *out) {
     if (!matrix && (at == NULL || sscanf(at, "@%u", &k) != 1)) {
         return false;
     }
-    bool bias = strstr(at, ".bias") != NULL;
+    bool bias = strstr(at, ".bias") != NULL, single = strstr(at, ".alpha") != NULL;
     memset(out, 0, sizeof *out);
     out->type = WF_F32;
     out->n_dims = 2;
-    out->dims[0] = bias && matrix ? rows : k;
+    out->dims[0] = single ? 1 : bias && matrix ? rows : k;
     out->dims[1] = bias ? 1 : rows;
     out->dims[2] = out->dims[3] = 1;
     return true;
@@ -52,7 +52,7 @@ static void finish(bench *b, wf_id x) {
     wf_id head = wf_node_linear(g, wf_node_segment_mean(g, n, "pool", 0, 0), "head@10x32", 10, true);
     wf_graph_output(g, "output", "nc", head);
     CHECK_OK(wf_graph_check(g, &b->err), b->err);
-    CHECK_OK(wf_streams_find(g, &b->arena, &b->streams, &b->err), b->err);
+    CHECK_OK(wf_streams_find(g, &b->arena, false, &b->streams, &b->err), b->err);
 }
 
 static void end(bench *b) {
@@ -75,6 +75,12 @@ static const wf_stream_norm *norm_named(const bench *b, const char *name) {
 /* Why the norms of the stream that `norm` reads cannot be replaced; "" = they can. */
 static const char *refusal(const bench *b, const char *norm) {
     const char *why = b->streams.list[norm_named(b, norm)->stream].refusal;
+    return why != NULL ? why : "";
+}
+
+/* The same where the mean is carried. */
+static const char *uncarried(const bench *b, const char *norm) {
+    const char *why = b->streams.list[norm_named(b, norm)->stream].uncarried;
     return why != NULL ? why : "";
 }
 
@@ -148,6 +154,8 @@ WF_TEST(a_raw_reader_is_refused) {
     finish(&b, wf_node_conv2d(g, x, "merge@32x128", &down));
     expect(refusal(&b, "n@32"), "\"merge@32x128.weight\" (conv2d) reads the residual stream without a norm");
     expect(refusal(&b, "norm@32"), ""); /* the stream behind it is another one */
+    expect(uncarried(&b, "n@32"), "");
+    CHECK(b.streams.raw_count == 1 && strcmp(g->nodes[b.streams.raw[0].node].name, "merge@32x128") == 0, "the raw reader is known");
     end(&b);
 }
 
@@ -163,6 +171,128 @@ WF_TEST(post_ln_is_refused) {
     expect(refusal(&b, "after1@32"), "\"mix@32x32.weight\" (linear) reads the residual stream without a norm");
     expect(refusal(&b, "after2@32"), "(layer_norm) begins the residual stream");
     expect(unfoldable(&b, "after1@32"), "(residual) reads it");
+    end(&b);
+}
+
+/* GPT-NeoX: attention and MLP side by side, each with a norm of its own. */
+WF_TEST(parallel_branches_with_norms_of_their_own_convert) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    wf_id mix = wf_node_linear(g, wf_node_layer_norm(g, x, "n1@32", 1e-6f), "mix@32x32", 32, true);
+    wf_id up = wf_node_gelu(g, wf_node_linear(g, wf_node_layer_norm(g, x, "n2@32", 1e-6f), "up@64x32", 64, true), "act");
+    x = wf_node_residual(g, x, mix, "mixed", WF_NONE);
+    finish(&b, wf_node_residual(g, x, wf_node_linear(g, up, "down@32x64", 32, true), "sum", WF_NONE));
+    CHECK(b.streams.count == 1 && b.streams.writer_count == 3, "%u streams, %u writers", b.streams.count, b.streams.writer_count);
+    expect(refusal(&b, "n1@32"), "");
+    expect(unfoldable(&b, "n1@32"), "");
+    expect(unfoldable(&b, "n2@32"), "");
+    end(&b);
+}
+
+/* Pre-LN encoder and decoder: the decoder's products read the encoder's last norm, which folds into them. */
+WF_TEST(encoder_and_decoder_convert) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    x = mlp(g, x, wf_node_layer_norm(g, x, "n1@32", 1e-6f), "up@64x32", "down@32x64", WF_NONE);
+    wf_id memory = wf_node_layer_norm(g, x, "memory@32", 1e-6f);
+    wf_id y = wf_node_linear(g, wf_graph_find(g, "input"), "target@32x48", 32, true);
+    wf_id cross = wf_node_linear(g, wf_node_gelu(g, wf_node_linear(g, memory, "kv@48x32", 48, true), "soft"), "cross@32x48", 32, true);
+    y = wf_node_residual(g, y, cross, "crossed", WF_NONE);
+    finish(&b, mlp(g, y, wf_node_layer_norm(g, y, "n2@32", 1e-6f), "up2@64x32", "down2@32x64", WF_NONE));
+    CHECK(b.streams.count == 2 && b.streams.writer_count == 5, "%u streams, %u writers", b.streams.count, b.streams.writer_count);
+    expect(refusal(&b, "n1@32"), "");
+    expect(refusal(&b, "norm@32"), "");
+    expect(unfoldable(&b, "memory@32"), "");
+    end(&b);
+}
+
+/* Experts: a mean of their products is no product here; refused, though it would stay exact. */
+WF_TEST(a_mixture_of_experts_is_refused) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    wf_id n = wf_node_layer_norm(g, x, "n@32", 1e-6f);
+    wf_id both = wf_node_average(g, wf_node_linear(g, n, "e1@32x32", 32, true), wf_node_linear(g, n, "e2@32x32", 32, true), "experts");
+    finish(&b, wf_node_residual(g, x, both, "mixed", WF_NONE));
+    expect(refusal(&b, "n@32"), "\"experts\" (average) adds to the residual stream and is no product");
+    expect(unfoldable(&b, "n@32"), "");
+    end(&b);
+}
+
+/* Peri-LN and Gemma's output norm: it gives the branch a mean again. The norm in front of the branch still folds. */
+WF_TEST(peri_ln_is_refused) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    wf_id n = wf_node_linear(g, wf_node_layer_norm(g, x, "in@32", 1e-6f), "mix@32x32", 32, true);
+    finish(&b, wf_node_residual(g, x, wf_node_layer_norm(g, n, "out@32", 1e-6f), "mixed", WF_NONE));
+    expect(refusal(&b, "in@32"), "\"out@32\" (layer_norm) adds to the residual stream and is no product");
+    expect(uncarried(&b, "in@32"), "\"out@32\" (layer_norm) adds to the residual stream");
+    expect(unfoldable(&b, "in@32"), "");
+    expect(unfoldable(&b, "out@32"), "\"mixed\" (residual) reads it");
+    end(&b);
+}
+
+/* PatchEmbed.norm of Swin, PVT and HAT, BLOOM's norm of embeddings: the writer is a norm. */
+WF_TEST(a_norm_that_begins_a_stream_is_refused) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    x = wf_node_layer_norm(g, x, "patch@32", 1e-6f);
+    finish(&b, mlp(g, x, wf_node_layer_norm(g, x, "n@32", 1e-6f), "up@64x32", "down@32x64", WF_NONE));
+    expect(refusal(&b, "n@32"), "\"patch@32\" (layer_norm) begins the residual stream and is no product");
+    expect(refusal(&b, "patch@32"), ""); /* what it reads has one writer and this norm alone */
+    end(&b);
+}
+
+/* HAT: the convolution behind a group of blocks reads the stream raw and adds to it; CAB's last step is a gate, no product. */
+WF_TEST(hat_is_refused) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    wf_conv conv = {32, 3, 1, 1, true};
+    wf_id n = wf_node_layer_norm(g, x, "n1@32", 1e-6f);
+    x = wf_node_residual(g, x, wf_node_linear(g, n, "mix@32x32", 32, true), "attended", WF_NONE);
+    wf_id gated = wf_node_residual(g, wf_node_conv2d(g, n, "cab@32x288", &conv), wf_node_linear(g, n, "gate@32x32", 32, true), "gated", WF_NONE);
+    x = wf_node_residual(g, x, gated, "mixed", WF_NONE);
+    finish(&b, wf_node_residual(g, x, wf_node_conv2d(g, x, "group@32x288", &conv), "grouped", WF_NONE));
+    expect(refusal(&b, "n1@32"), "\"gated\" (residual) adds to the residual stream and is no product");
+    CHECK(b.streams.raw_count == 1 && strcmp(g->nodes[b.streams.raw[0].node].name, "group@32x288") == 0, "the raw reader is known");
+    expect(uncarried(&b, "n1@32"), "\"gated\" (residual) adds to the residual stream and is no product");
+    expect(unfoldable(&b, "n1@32"), "\"cab@32x288\" (conv2d) reads it with a padded border");
+    end(&b);
+}
+
+/* A U-net's skip: what one stream holds is added to another. */
+WF_TEST(a_skip_to_another_stream_is_refused) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    x = mlp(g, x, wf_node_layer_norm(g, x, "n@32", 1e-6f), "up@64x32", "down@32x64", WF_NONE);
+    wf_id y = wf_node_linear(g, wf_node_gelu(g, x, "between"), "next@32x32", 32, true);
+    finish(&b, wf_node_residual(g, y, x, "skip", WF_NONE));
+    expect(refusal(&b, "n@32"), "\"between\" (gelu) reads the residual stream without a norm");
+    expect(uncarried(&b, "n@32"), "\"between\" (gelu) reads the residual stream without a norm");
+    expect(refusal(&b, "norm@32"), "\"sum\" (residual) adds to the residual stream and is no product");
+    end(&b);
+}
+
+/* SLAB: constant statistics take no mean away. Behind a product that nothing else reads such a norm folds back, else forward. */
+WF_TEST(constant_statistics_are_folded_not_replaced) {
+    bench b;
+    wf_id x = begin(&b);
+    wf_graph *g = &b.graph;
+    x = wf_node_repbn(g, x, "patch@32", 1e-5f);
+    x = mlp(g, x, wf_node_un(g, x, "n@32", 1e-5f), "up@64x32", "down@32x64", WF_NONE);
+    finish(&b, x);
+    expect(refusal(&b, "patch@32"), "\"patch@32\" (repbn) has constant statistics");
+    expect(refusal(&b, "n@32"), "\"patch@32\" (repbn) begins the residual stream");
+    expect(unfoldable(&b, "n@32"), "");
+    CHECK(norm_named(&b, "n@32")->producer == WF_NONE, "it goes forward");
+    expect(unfoldable(&b, "patch@32"), "reads it");
+    CHECK(norm_named(&b, "patch@32")->producer == wf_graph_find(g, "stem@32x48"), "it goes into the product in front");
     end(&b);
 }
 
@@ -260,6 +390,14 @@ int main(void) {
     RUN(tokens_and_positions_are_writers);
     RUN(a_raw_reader_is_refused);
     RUN(post_ln_is_refused);
+    RUN(parallel_branches_with_norms_of_their_own_convert);
+    RUN(encoder_and_decoder_convert);
+    RUN(a_mixture_of_experts_is_refused);
+    RUN(peri_ln_is_refused);
+    RUN(a_norm_that_begins_a_stream_is_refused);
+    RUN(hat_is_refused);
+    RUN(a_skip_to_another_stream_is_refused);
+    RUN(constant_statistics_are_folded_not_replaced);
     RUN(group_norm_and_pooling_are_refused);
     RUN(a_padded_convolution_takes_no_shift);
     RUN(a_reduction_is_a_stream_of_its_own);

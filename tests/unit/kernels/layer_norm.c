@@ -177,6 +177,44 @@ WF_TEST(a_compressed_row_is_as_good_as_a_whole_one) {
     }
 }
 
+/* A carried mean: the last element of a row enters nothing and comes out as 0; the rest is a compressed row. */
+WF_TEST(a_carried_mean_passes_by) {
+    static const uint32_t widths[] = {2, 4, 5, 33, 64, 180};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        enum { ROWS = 6, MOST = 180 };
+        uint32_t n = widths[i];
+        float x[ROWS * MOST], shorter[ROWS * MOST];
+        wf_test_fill(x, ROWS * n, -1, 1);
+        for (uint32_t r = 0; r < ROWS; r++) {
+            x[r * n + n - 1] *= 1000;
+            memcpy(shorter + r * (n - 1), x + r * n, (n - 1) * sizeof *x);
+        }
+        kc_spec carried = {.op = WF_OP_LAYER_NORM, .p = {.eps = 1e-5f, .norm_by = WF_BY_CARRIED, .count = n}, .in = {{2, 3, 1, n, WF_LAYOUT_ROWS}}};
+        kc_spec compressed = carried;
+        compressed.p.norm_by = WF_BY_CRMS;
+        compressed.in[0].c = n - 1;
+        kernel_case a, b;
+        if (!kc_init(&a, &carried) || !kc_init(&b, &compressed)) {
+            return;
+        }
+        kc_set_input(&a, 0, x);
+        kc_set_input(&b, 0, shorter);
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&a, (kc_form)form);
+            kc_run(&b, (kc_form)form);
+            for (size_t r = 0; r < ROWS; r++) {
+                for (uint32_t c = 0; c < n; c++) {
+                    double got = kc_get(a.call[form].out.data, (kc_form)form, r * wf_round_up(n, WF_LANES) + c);
+                    double want = c < n - 1 ? kc_get(b.call[form].out.data, (kc_form)form, r * wf_round_up(n - 1, WF_LANES) + c) : 0;
+                    CHECK_NEAR(got, want, 0);
+                }
+            }
+        }
+        kc_free(&a);
+        kc_free(&b);
+    }
+}
+
 /* Rows whose variance one element makes, in the sample of the mean or not; rows of one value; tiny and large numbers. */
 WF_TEST(layer_norm_of_extreme_rows) {
     enum { ROWS = 7, C = 771 };
@@ -207,8 +245,8 @@ WF_TEST(layer_norm_refuses) {
     s.w[1].k = 5;
     kc_expect_refusal(&s, WF_E_SHAPE, "layer_norm \"a.b\": bias is 1 x 5 but a vector of 3 is expected");
     s.w[1].k = 3;
-    s.p.norm_by = 3;
-    kc_expect_refusal(&s, WF_E_ARGUMENT, "layer_norm \"a.b\": there is no kind of norm 3");
+    s.p.norm_by = 4;
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "layer_norm \"a.b\": there is no kind of norm 4");
 }
 
 int main(void) {
@@ -221,6 +259,7 @@ int main(void) {
     RUN(a_large_mean_costs_no_digits);
     RUN(root_mean_squares_by_hand);
     RUN(a_compressed_row_is_as_good_as_a_whole_one);
+    RUN(a_carried_mean_passes_by);
     RUN(layer_norm_of_extreme_rows);
     RUN(layer_norm_refuses);
     return wf_test_done();

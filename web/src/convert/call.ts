@@ -96,7 +96,7 @@ async function converted(
   scratch: Scratch,
 ): Promise<Converted> {
   const { signal, type: weights = "f32", maxLoss = -1, keep: kept = [] } = options;
-  const { norm = "keep", fold = false } = options;
+  const { norm = "keep", fold = false, untie = false } = options;
   const keep = typeof kept === "string" ? kept : kept.join(",");
   const url = toolsUrl(options, places);
   const modules = options.worker === undefined ? places?.modules : undefined;
@@ -108,7 +108,7 @@ async function converted(
   try {
     const { out } = scratch;
     const place = { toolsUrl: url, ...(modules !== undefined && { modules }) };
-    const rewrite = { norm, fold };
+    const rewrite = { norm, fold, untie };
     const job: ConvertJob = { type: "convert", ...place, weights, keep, maxLoss, ...rewrite, out, ...gathered };
     const { report, blob } = await answer(connection, job, options);
     options.onProgress?.({ phase: "ready", fraction: 1 });

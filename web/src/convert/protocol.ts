@@ -19,7 +19,7 @@ export type WireOut =
   | { kind: "memory" };
 
 /** In the converter's own order. */
-export const NORMS = ["keep", "rms", "crms"] as const;
+export const NORMS = ["keep", "rms", "crms", "carry"] as const;
 export type Norm = (typeof NORMS)[number];
 
 export interface ConvertJob {
@@ -38,6 +38,7 @@ export interface ConvertJob {
   maxLoss: number;
   norm: Norm;
   fold: boolean;
+  untie: boolean;
   out: WireOut;
 }
 

@@ -24,6 +24,7 @@ interface ToolsExports extends Exports {
     maxLoss: number,
     norm: number,
     fold: number,
+    untie: number,
   ): number;
   wf_convert_report(): number;
 }
@@ -153,6 +154,7 @@ class Conversion {
       job.maxLoss,
       NORMS.indexOf(job.norm),
       job.fold ? 1 : 0,
+      job.untie ? 1 : 0,
     );
     if (this.fault !== undefined) {
       throw this.fault;
