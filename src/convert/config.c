@@ -45,7 +45,7 @@ static const char *const silent[] = {
     "architectures", "dtype", "torch_dtype", "transformers_version", "label2id", "_name_or_path", "return_dict", "output_attentions",
     "output_hidden_states", "use_return_dict", "encoder_stride", "pooler_act", "pooler_output_size", "id2label", "num_labels"};
 static const char *const own_keys[] = {"name", "license", "image_size", "crop_pct", "resample", "mean", "std", "labels", "round_long_side",
-                                       "norm_kind", "norm_placement", "norm_depth_scaling"};
+                                       "norm_kind", "norm_placement", "norm_depth_scaling", "norm_epsilon"};
 
 static bool listed(const char *key, const char *const *list, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -70,8 +70,8 @@ void wf_map_name_ignored(wf_mapping *m) {
     for (v = c->own != NULL ? c->own->first : NULL; v != NULL; v = v->next) {
         if (v->key != NULL && !listed(v->key, own_keys, sizeof own_keys / sizeof own_keys[0])) {
             wf_map_list_add(m, &m->ignored, wf_map_format(m, "\"%.100s\" in \"wf\" of %s: known are name, license, image_size, "
-                                                          "crop_pct, resample, round_long_side, mean, std, labels, norm_kind, norm_placement and "
-                                                          "norm_depth_scaling", v->key, c->file));
+                                                          "crop_pct, resample, round_long_side, mean, std, labels, norm_kind, norm_placement, "
+                                                          "norm_depth_scaling and norm_epsilon", v->key, c->file));
         }
     }
 }

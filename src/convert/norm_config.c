@@ -1,5 +1,5 @@
 /* Which norms a checkpoint has and where: what its tensors tell, and what only the config's object "wf" can say (norm_kind,
-   norm_placement, norm_depth_scaling; the README of this folder). */
+   norm_placement, norm_depth_scaling, norm_epsilon; the README of this folder). */
 #include <string.h>
 
 #include "convert/norm_config.h"
@@ -48,12 +48,17 @@ static void read_placement(wf_mapping *m, const char *placement, uint32_t blocks
 }
 
 void wf_map_read_norms(wf_mapping *m, const char *found, const char *placement, uint32_t blocks, wf_map_norms *out) {
-    const wf_json *scaling = wf_json_get(m->config.own, "norm_depth_scaling");
+    const wf_json *scaling = wf_json_get(m->config.own, "norm_depth_scaling"), *eps = wf_json_get(m->config.own, "norm_epsilon");
     read_kind(m, found, out);
     read_placement(m, placement, blocks, out);
     out->depth_scaling = scaling != NULL && scaling->boolean;
     if (scaling != NULL && scaling->kind != WF_JSON_BOOL) {
         wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"norm_depth_scaling\" in \"wf\" of %s is neither true nor false", m->config.file);
+    }
+    if (eps != NULL && (eps->kind != WF_JSON_NUMBER || !(eps->number >= 1e-12 && eps->number <= 0.1))) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"norm_epsilon\" in \"wf\" of %s is no number from 1e-12 to 0.1", m->config.file);
+    } else if (eps != NULL) {
+        out->eps = (float)eps->number;
     }
 }
 

@@ -11,6 +11,7 @@ typedef struct wf_map_norms {
     uint32_t count;
     uint32_t (*places)[2];  /* [blocks] of the mixer and of the MLP: WF_NORM_IN | … */
     bool depth_scaling;
+    float eps;              /* 0: the config does not say it */
 } wf_map_norms;
 
 /* `found`: the kind that tensors tell (wf_map_norm_kind), or NULL; `placement`: what the source's own config says of it, or NULL. */

@@ -157,6 +157,7 @@ static bool untie(wf_rewriter *p, const wf_graph *g) {
         if (shared != WF_NO_CHANNEL && strcmp(name, e->name) != 0) {
             p->own[i] = m->row_count;
             rows[m->row_count] = rows[shared];
+            rows[m->row_count].kind = g->nodes[i].op == WF_OP_LINEAR ? WF_MAP_LINEAR : rows[shared].kind; /* a table's may be a matrix now */
             rows[m->row_count++].name = name;
         }
     }

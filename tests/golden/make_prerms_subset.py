@@ -4,7 +4,9 @@
 
 writes tests/golden/data/prerms.safetensors: of each golden the first block, the embeddings and the head, before ("NAME/ln/…") and after
 the official conversion ("NAME/rms/…", "NAME/crms/…"), under the names that the test gives to the parts of a block. All in float32, as the
-pack has them but for the example. A converted tensor that is as before is left out. Needs nothing but Python.
+pack has them but for the example. A converted tensor that is as before is left out. Then prerms_official_vit.safetensors: the whole official
+ViT under timm's names (its norms without scales and shifts are ones with 1 and 0), with its input and its outputs for norms.mjs. Needs
+nothing but Python.
 """
 import json
 import pathlib
@@ -41,6 +43,54 @@ def read(path: pathlib.Path) -> dict:
     return out
 
 
+def write(name: str, tensors: dict) -> None:
+    """tensors: name → (dtype, shape, bytes)"""
+    header, body = {}, b""
+    for key, (dtype, shape, data) in tensors.items():
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    target = pathlib.Path(__file__).parent / "data" / name
+    target.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    print(f"{name}: {len(header)} tensors, {target.stat().st_size} bytes")
+
+
+def official_vit(folder: str) -> None:
+    tensors, out = read(pathlib.Path(folder) / "prerms_official_vit.io.safetensors"), {}
+
+    def take(ours: str, theirs: str, shape=None) -> None:
+        was, values = tensors[theirs]
+        out[ours] = ("F64" if values.typecode == "d" else "F32", shape or was, values.tobytes())
+
+    def product(ours: str, theirs: str) -> None:
+        for part in ("weight", "bias"):
+            take(f"{ours}.{part}", f"weights_ln/{theirs}.{part}")
+
+    def norm(ours: str) -> None:
+        for part, value in (("weight", 1.0), ("bias", 0.0)):
+            out[f"{ours}.{part}"] = ("F32", [64], array("f", [value] * 64).tobytes())
+
+    for key in ("output_ln_f64", "output_rms_f64", "output_crms_f64", "input"):
+        take(key, key)
+    take("pos_embed", "weights_ln/pos_embedding")
+    take("cls_token", "weights_ln/cls_token")
+    product("patch_embed.proj", "to_patch_embedding.1")
+    _, rows = tensors["weights_ln/to_patch_embedding.1.weight"]  # [64, (row, column, channel)]: a convolution's is channel first
+    kernel = array("f", (rows[192 * o + 3 * cell + c] for o in range(64) for c in range(3) for cell in range(64)))
+    out["patch_embed.proj.weight"] = ("F32", [64, 3, 8, 8], kernel.tobytes())
+    for b in range(3):
+        norm(f"blocks.{b}.norm1")
+        product(f"blocks.{b}.attn.qkv", f"transformer.layers.{b}.1.to_qkv")
+        product(f"blocks.{b}.attn.proj", f"transformer.layers.{b}.1.to_out")
+        norm(f"blocks.{b}.norm2")
+        product(f"blocks.{b}.mlp.fc1", f"transformer.layers.{b}.3.net.0")
+        product(f"blocks.{b}.mlp.fc2", f"transformer.layers.{b}.3.net.2")
+    norm("norm")
+    product("head", "mlp_head.1")
+    write("prerms_official_vit.safetensors", out)
+
+
 def squeeze(shape: list) -> list:
     """[1, rows, c] is a table here, and only the first block of a stack is wanted."""
     return shape[1:] if len(shape) == 3 else shape
@@ -55,6 +105,8 @@ def main(folder: str) -> None:
                 for part in ("weight", "bias"):
                     plain = tensors.get(f"weights_{form}/{theirs}") if part == "weight" else None
                     tensor = tensors.get(f"weights_{form}/{theirs}.{part}", plain)
+                    if theirs.endswith("c_attn") and part == "bias":
+                        continue  # the pack lacks it before the conversion (it looks like the mask buffers "attn.bias"), so nothing can be compared
                     if tensor is not None:
                         found[f"{golden}/{form}/{ours}.{part}"] = tensor
     tensors = read(pathlib.Path(folder) / "prerms_official_example.io.safetensors")
@@ -70,21 +122,15 @@ def main(folder: str) -> None:
                     shape = shape[1:]
                     values = values[: len(values) // 4]
                 found[f"official_example/{form}/{ours}.{part}"] = (shape, values)
-    header, body = {}, b""
+    kept = {}
     for name, (shape, values) in found.items():
         golden, form, key = name.split("/")
         floats = array("f", values)
         before = found.get(f"{golden}/ln/{key}")
-        if form != "ln" and before is not None and array("f", before[1]) == floats:
-            continue
-        data = floats.tobytes()
-        header[name] = {"dtype": "F32", "shape": squeeze(shape), "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    target = pathlib.Path(__file__).parent / "data" / "prerms.safetensors"
-    target.write_bytes(struct.pack("<Q", len(text)) + text + body)
-    print(f"{target.name}: {len(header)} tensors, {target.stat().st_size} bytes")
+        if form == "ln" or before is None or array("f", before[1]) != floats:
+            kept[name] = ("F32", squeeze(shape), floats.tobytes())
+    write("prerms.safetensors", kept)
+    official_vit(folder)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,28 @@ for (const name of goldens) {
     });
 }
 
+// The ViT of ZixuanJiang/pre-rmsnorm-transformer, whole: in each form against what its own converter's form gave in double.
+await attempt('the official ViT of Pre-RMSNorm', () => {
+    const name = 'prerms_official_vit',
+        tensors = readTensors(source(name)),
+        io = join(folder, 'vit.io.safetensors'),
+        from = join(folder, 'vit.safetensors'),
+        json = join(folder, 'vit.json');
+    const constructor = {img_size: 32, patch_size: 8, embed_dim: 64, depth: 3, num_heads: 4, num_classes: 10};
+    writeFileSync(json, JSON.stringify({class: 'VisionTransformer', constructor, wf: {norm_epsilon: 1e-5}}));
+    writeTensors(io, {input: tensors.get('input')});
+    writeTensors(from, Object.fromEntries([...tensors].filter(([key]) => !/^(in|out)put/.test(key))));
+    for (const [form, options] of Object.entries({ln: [], folded: ['--fold'], ...forms, carry: ['--norm', 'carry']})) {
+        const model = convert(from, 'norm.gguf', '--config', json, ...options),
+            truth = tensors.get(`output_${form.match(/^c?rms|^carry/)?.[0].replace('carry', 'crms') ?? 'ln'}_f64`).data;
+        for (const build of ['f64', 'scalar', 'simd', 'wasi']) {
+            const error = relativeL2(run(build, model, io).get('output').data, truth),
+                limit = build === 'f64' && form === 'ln' ? 1e-12 : 5e-6;
+            check(`${name} ${form} ${build} (${error.toExponential(1)})`, error <= limit, `relative L2 ${error}`);
+        }
+    }
+});
+
 await attempt('GGUF to GGUF in other types', () => {
     const plain = convert(source('vit_tinycfg'), 'plain.gguf', '--config', config('vit_tinycfg'));
     const io = join(data, 'vit_tinycfg.io.safetensors');

@@ -249,7 +249,9 @@ static void read_eps(wf_mapping *m, details *d) {
                     m->config.file);
     }
     d->eps = constant ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
-    if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
+    if (d->norms.eps != 0) {
+        d->eps = d->norms.eps;
+    } else if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
         d->eps = (float)eps->number;
     } else if (!d->repbn) {
         wf_map_assume(m, "%s norm epsilon %g", rms ? "RMS" : constant ? "constant" : "layer", (double)d->eps);
