@@ -116,6 +116,7 @@ static wf_status drop_from_reader(wf_rewriter *p, wf_id reader, uint32_t stream,
     w->channels = p->streams.list[stream].channels;
     w->drop_column = p->drop[stream];
     w->carry_column = raw;
+    w->swap_column = p->o->norm == WF_CONVERT_NORM_CARRY;
     return WF_OK;
 }
 
@@ -144,9 +145,15 @@ static wf_status choose_channel(wf_rewriter *p, uint32_t stream, wf_error *err) 
             readers[count++] = wf_rewriter_matrix(p, norm->readers[r]);
         }
     }
+    for (uint32_t i = 0; i < p->streams.raw_count; i++) {
+        if (p->streams.raw[i].stream == stream) {
+            readers[count++] = wf_rewriter_matrix(p, p->streams.raw[i].node);
+        }
+    }
     uint32_t channels = p->streams.list[stream].channels;
     WF_TRY(wf_choose_channel(p->m, readers, count, channels, p->o->type, &p->drop[stream], err));
-    wf_map_note(p->m, "channel %u of %u is not stored", p->drop[stream], channels);
+    wf_map_note(p->m, p->o->norm == WF_CONVERT_NORM_CARRY ? "a mean is carried instead of channel %u of %u" : "channel %u of %u is not stored",
+                p->drop[stream], channels);
     return WF_OK;
 }
 
@@ -154,10 +161,8 @@ wf_status wf_norms_replace(wf_rewriter *p, wf_error *err) {
     static const char *const kinds[] = {NULL, "rms_norm", "crms_norm", "carried_norm"};
     for (uint32_t i = 0; i < p->streams.count; i++) {
         p->drop[i] = WF_NO_CHANNEL;
-        if (p->o->norm == WF_CONVERT_NORM_CRMS && wf_norms_change(p, i)) {
+        if (p->o->norm != WF_CONVERT_NORM_RMS && wf_norms_change(p, i)) {
             WF_TRY(choose_channel(p, i, err));
-        } else if (p->o->norm == WF_CONVERT_NORM_CARRY) {
-            p->drop[i] = p->streams.list[i].channels - 1; /* where the kernel expects the mean */
         }
     }
     if (p->o->norm != WF_CONVERT_NORM_RMS) {

@@ -15,12 +15,13 @@ struct wf_rewrite {
     uint32_t channels;        /* of the norm */
     uint32_t drop_column;     /* a matrix: every column minus this one, which becomes zero, for each cell */
     bool carry_column;        /* … or the sum of all columns as they were: what a carried mean is multiplied by */
+    bool swap_column;         /* it changes places with the last column of its cell */
     const double *scale;      /* [rows] diag(scale) · W or scale ∘ b (a layer scale) */
     const double *offset;     /* [k] a bias: added last (the shift of a RepBN that reads the product) */
     const double *mean;       /* [k] a matrix: the mean over its rows, subtracted from each */
     bool centre;              /* a bias or a row of a table: minus its own mean */
     uint32_t drop_row;        /* a matrix: this row becomes zero; a bias or a row of a table: this element */
-    bool carry_row;           /* … or what was subtracted from all of them */
+    bool carry_row;           /* … or what was subtracted from all of them, in the last place, whose own goes where this was */
     bool made;                /* a bias that the source does not have: zeros at first */
 };
 

@@ -82,6 +82,12 @@ static double sum_of(const double *line, uint64_t k) {
     return sum;
 }
 
+static void swap(double *a, double *b) {
+    double was = *a;
+    *a = *b;
+    *b = was;
+}
+
 static void apply_columns(const struct wf_rewrite *w, uint64_t k, double *line) {
     for (uint64_t c = 0; c < k && w->gain != NULL; c++) {
         line[c] *= w->gain[c % w->channels];
@@ -92,6 +98,9 @@ static void apply_columns(const struct wf_rewrite *w, uint64_t k, double *line) 
             line[c] -= dropped; /* the dropped column itself becomes zero */
         }
         line[cell + w->drop_column] = w->carry_column ? sum : 0;
+        if (w->swap_column) {
+            swap(line + cell + w->drop_column, line + cell + w->channels - 1);
+        }
     }
 }
 
@@ -110,18 +119,30 @@ static void apply_mean(const struct wf_rewrite *w, bool matrix, uint64_t i, uint
     }
     if (!matrix && dropped) {
         line[w->drop_row] = w->carry_row ? mean : 0;
+        if (w->carry_row) {
+            swap(line + w->drop_row, line + k - 1);
+        }
     }
+}
+
+/* The row of the source that becomes row i of a matrix. */
+static uint64_t row_before(const struct wf_rewrite *w, bool matrix, uint64_t i, uint64_t rows) {
+    if (w == NULL || !matrix || !w->carry_row) {
+        return i;
+    }
+    return i == rows - 1 ? w->drop_row : i == w->drop_row ? rows - 1 : i;
 }
 
 wf_status wf_map_read_rewritten(const wf_map_reader *reader, uint64_t i, double *line, wf_error *err) {
     const wf_map_row *r = reader->row;
     const struct wf_rewrite *w = r->rewrite;
     const wf_map_stored s = reader->stored;
+    const bool matrix = r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV, vector = r->kind == WF_MAP_VECTOR;
+    i = row_before(w, matrix, i, s.rows);
     WF_TRY(wf_map_read_source(reader, i, line, err));
     if (w == NULL) {
         return WF_OK;
     }
-    bool matrix = r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV, vector = r->kind == WF_MAP_VECTOR;
     if (w->shift != NULL) {
         WF_TRY(add_product(reader->m, w, line, err));
     }
