@@ -20,7 +20,7 @@
    keep: patterns of matrices that stay f16, "" = none; max_loss < 0 = the type's default; norm 0 keep, 1 rms, 2 crms; fold 1 = norms' scales and shifts go into weights. A name that ends in .index.json is an index. Returns a wf_status. */
 uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
                        const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, const char *keep,
-                       double max_loss, uint32_t norm, uint32_t fold);
+                       double max_loss, uint32_t norm, uint32_t fold, uint32_t untie);
 /* wf_convert_report: JSON of the last conversion that succeeded. */
 const char *tools_convert_report(void);
 

@@ -309,7 +309,7 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
         {"keep", 0, WF_OPT_TEXT, "NAMES", &j.keep, 0, 0, "matrices that stay f16: parts of names, '*' = any text, commas between"},
         {"norm", 0, WF_OPT_CHOICE, "keep|rms|crms|carry", &j.norm, 0, 0,
          "cheaper norms for layer norms, without loss (default keep)"},
-        {"untie", 0, WF_OPT_FLAG, NULL, &j.untie, 0, 0, "double what several layers share where --norm or --fold changes it (default: refuse)"},
+        {"untie", 0, WF_OPT_FLAG, NULL, &j.untie, 0, 0, "double what layers share where --norm or --fold changes it (else refused)"},
         {"fold", 0, WF_OPT_FLAG, NULL, &j.fold, 0, 0, "put scales and shifts of norms into the weights next to them"},
         {"max-loss", 0, WF_OPT_REAL, "X", &j.max_loss, 0, 0,
          "greatest relative error of the output (default by type)"},
@@ -318,9 +318,8 @@ int wf_cmd_convert(wf_cli *cli, int argc, char **argv) {
     const wf_usage usage = {
         "convert",
         "SOURCE -o FILE",
-        "Turns a PyTorch checkpoint (safetensors, also sharded, .pth/.bin of torch.save, or the\n"
-        "folder of a Hugging Face model; nothing in it is executed), or a GGUF model of floats, into\n"
-        "a GGUF model, runs both in double precision, and refuses to write when they differ too much.",
+        "Turns a PyTorch checkpoint (safetensors, also sharded, .pth/.bin of torch.save, a Hugging Face folder;\n"
+        "nothing in it is executed) or a GGUF model of floats into a GGUF model, unless both differ too much.",
         "poolformer_s12.pth.tar -o s12.gguf --type q8_0",
         1,
         1,
