@@ -278,3 +278,45 @@ wf_id wf_node_average(wf_graph *g, wf_id a, wf_id b, const char *name) {
     n.in[1] = b;
     return wf_graph_add(g, name, &n);
 }
+
+/* Batch norm with constant statistics, NAME.{mean, var} and, where they are there, NAME.{weight, bias}. */
+wf_id wf_node_batch_norm(wf_graph *g, wf_id x, const char *name, float eps) {
+    static const char *const parts[] = {"weight", "bias", "mean", "var"};
+    wf_node n = node_of(WF_OP_REPBN, x);
+    n.p.eps = eps;
+    if (is_bare(g, name)) {
+        return x;
+    }
+    uint32_t mark = wf_graph_enter(g, "%s", name), c = wf_graph_shape(g, x)->c;
+    for (int i = 0; i < 4; i++) {
+        n.w[i] = i < 2 ? wf_graph_optional_vector(g, parts[i], c) : wf_graph_vector(g, parts[i], c);
+    }
+    wf_graph_leave(g, mark);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_relu(wf_graph *g, wf_id x, const char *name, float slope) {
+    wf_node n = node_of(WF_OP_RELU, x);
+    n.p.scale = slope;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_concat(wf_graph *g, wf_id a, wf_id b, const char *name) {
+    wf_node n = node_of(WF_OP_CONCAT, a);
+    n.in[1] = b;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_take_rows(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t h, uint32_t w) {
+    wf_node n = node_of(WF_OP_TAKE_ROWS, x);
+    n.p.first = first;
+    n.p.map_h = h;
+    n.p.map_w = w;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_pixel_shuffle(wf_graph *g, wf_id x, const char *name, uint32_t factor) {
+    wf_node n = node_of(WF_OP_PIXEL_SHUFFLE, x);
+    n.p.kernel_h = factor;
+    return wf_graph_add(g, name, &n);
+}

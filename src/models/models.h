@@ -45,6 +45,8 @@ uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char
 wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name);
 /* The norm that key `kind` names, with the epsilon of key `eps`. */
 wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps);
+/* Any number from 1 to `most`; returns how many. */
+uint32_t wf_meta_strings_most(wf_meta *m, const char *key, uint32_t most, const char **out);
 void wf_meta_fail(wf_meta *m, const char *key, const char *why);
 
 #endif

@@ -1,5 +1,6 @@
 /* repbn: RepBN at inference (SLAB, arXiv 2405.11582, section 3.1), a batch norm whose statistics are constants, plus α times its
    input: y = (in0 − w2)/√(w3 + eps) · w0 + w1 + w4 · in0, with γ = w0, β = w1, μ = w2, σ² = w3 per channel and α = w4 for all.
+   Without w4 it is a plain batch norm, without w0 and w1 one without scale and shift.
    It is a scale and a shift per channel, made once a run:
      a = γ/√(σ² + eps) + α,  b = β − γ·μ/√(σ² + eps),  y = a ∘ in0 + b
    Cost: a read and a write. `out` may be in0. */
@@ -12,7 +13,7 @@ wf_status wf_repbn_infer(const wf_op_call *call, const char *node, wf_shape *out
     static const char *const names[] = {"weight", "bias", "mean", "variance", "alpha"};
     WF_TRY(wf_expect_input(&call->in[0], false, "repbn", node, err));
     for (int i = 0; i < 5; i++) {
-        if (call->w[i].n == 0) {
+        if (call->w[i].n == 0 && (i == 2 || i == 3)) {
             return wf_fail(err, WF_E_SHAPE, node, -1, "repbn \"%s\": its %s is missing", node, names[i]);
         }
         WF_TRY(wf_expect_vector(&call->w[i], i < 4 ? call->in[0].shape.c : 1, names[i], "repbn", node, err));

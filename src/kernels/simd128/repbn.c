@@ -1,4 +1,4 @@
-/* repbn, fast: y = a ∘ in0 + b over whole padded rows, a and b made in float in a first phase (their lanes behind c are α and 0,
+/* repbn, fast: y = a ∘ in0 + b over whole padded rows, a and b made in float in a first phase (their lanes behind c are finite and 0,
    so zero lanes stay zero). Limit: memory, 8 bytes an element; a and b stay in L1. `out` may be in0. */
 #include "kernels/simd128/rows.h"
 
@@ -13,12 +13,13 @@ static size_t workspace_bytes(const wf_op_call *call) {
 
 static void make(const wf_op_call *call, float *a, float *b, uint32_t stride) {
     const float *gamma = call->w[0].data, *beta = call->w[1].data, *mean = call->w[2].data, *variance = call->w[3].data;
-    const v128_t eps = wasm_f32x4_splat(call->p->eps), alpha = wasm_v128_load32_splat(call->w[4].data);
+    const v128_t eps = wasm_f32x4_splat(call->p->eps), one = wasm_f32x4_splat(1), zero = wasm_f32x4_splat(0);
+    const v128_t alpha = call->w[4].data != NULL ? wasm_v128_load32_splat(call->w[4].data) : zero;
     for (uint32_t i = 0; i < stride; i += 4) {
         v128_t root = wasm_f32x4_sqrt(wasm_f32x4_add(wasm_v128_load(variance + i), eps));
-        v128_t over = wasm_f32x4_div(wasm_v128_load(gamma + i), root);
+        v128_t over = wasm_f32x4_div(gamma != NULL ? wasm_v128_load(gamma + i) : one, root);
         wasm_v128_store(a + i, wasm_f32x4_add(over, alpha));
-        wasm_v128_store(b + i, wasm_f32x4_sub(wasm_v128_load(beta + i), wasm_f32x4_mul(over, wasm_v128_load(mean + i))));
+        wasm_v128_store(b + i, wasm_f32x4_sub(beta != NULL ? wasm_v128_load(beta + i) : zero, wasm_f32x4_mul(over, wasm_v128_load(mean + i))));
     }
 }
 
