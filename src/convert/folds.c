@@ -72,10 +72,21 @@ static wf_status read_terms(wf_rewriter *p, const wf_node *norm, norm_terms *out
             return err->code != WF_OK ? err->code : wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
         }
     }
+    uint32_t channels = norm->shape.c;
+    for (int i = 0; i < 2 && norm->op == WF_OP_REPBN; i++) { /* a batch norm may have no scale and shift: 1 and 0 */
+        bool absent = v[i] == NULL;
+        v[i] = absent ? wf_arena_alloc(p->m->arena, channels * sizeof *v[i]) : v[i];
+        if (v[i] == NULL) {
+            return wf_fail(err, WF_E_MEMORY, "convert", -1, "no memory to plan the rewrite of norms");
+        }
+        for (uint32_t c = 0; c < channels && absent; c++) {
+            v[i][c] = i == 0 ? 1 : 0;
+        }
+    }
     *out = (norm_terms){v[0], v[1]};
-    for (uint32_t c = 0; c < norm->shape.c && norm->op == WF_OP_REPBN; c++) {
+    for (uint32_t c = 0; c < channels && norm->op == WF_OP_REPBN; c++) {
         double over = v[0][c] / __builtin_sqrt(v[3][c] + decimal(norm->p.eps));
-        v[0][c] = over + v[4][0];
+        v[0][c] = over + (v[4] != NULL ? v[4][0] : 0);
         v[1][c] -= over * v[2][c];
     }
     return WF_OK;

@@ -4,6 +4,9 @@
             norm2, mlp.{fc1, fc2}, ls2.gamma}, norm or fc_norm, head, head_dist
      SLAB   timm's names with RepBN for norms: norm1.{alpha, bn.*} or, inside a LinearNorm, norm1.norm2.{alpha, bn.*}; with linear
             attention also attn.{positional_encoding, dwc}, and a cls_token that the model does not use
+     SiT    timm's names, those of the ViT below "backbone." while it is trained; its heads and MP3's: vit_head.c
+     Sparse-ViT (JAX's names)   embedding, cls_token, transformer.{pos_embedding.pos_embedding, encoder_layers.N.{norm1,
+            attn.{query, key, value, out}, norm2, mlp.{fc1, fc2}}, norm}, classifier; attention's matrices have the input first
      HF     {vit,deit}.embeddings.{patch_embeddings.projection, cls_token, distillation_token, position_embeddings},
             .encoder.layer.N.{layernorm_before, attention.attention.{query,key,value}, attention.output.dense, layernorm_after,
             intermediate.dense, output.dense}, .layernorm, classifier (or cls_classifier and distillation_classifier)
@@ -11,16 +14,17 @@
    What tensors cannot tell: the number of heads (64 wide in every published model, so assumed), and which mean and std a picture
    wants (DeiT: ImageNet's; the others 0.5).
    Sources: timm models/vision_transformer.py and deit.py, transformers models/vit and models/deit, xinghaochen/SLAB
-   classification/models/{deit,slab_deit}.py. */
+   classification/models/{deit,slab_deit}.py, Sara-Ahmed/SiT, lambert-x/medical_mae models_vit.py, yogiprsty/Sparse-ViT model.py. */
 #include <string.h>
 
-#include "convert/mapping.h"
+#include "convert/maps/vit_head.h"
 
 enum { MAX_BLOCKS = 96 };
 
 typedef struct details {
-    bool hf;
-    const char *root; /* HF: "vit.", "deit." or "" */
+    bool hf, jax;
+    const char *root; /* HF: "vit.", "deit." or ""; SiT: "backbone." */
+    wf_vit_head head;
     uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
     bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
     bool rms; /* RMS norms as timm's norm_layer "rmsnorm" makes them */
@@ -35,13 +39,26 @@ static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
 }
 
 static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
-    return d->hf ? wf_map_format(m, "%sencoder.layer.%u", d->root, b) : wf_map_format(m, "blocks.%u", b);
+    return wf_map_format(m, d->hf ? "%sencoder.layer.%u" : d->jax ? "%stransformer.encoder_layers.%u" : "%sblocks.%u", d->root, b);
 }
 
+/* A tensor or module outside the blocks. */
+static const char *named(wf_mapping *m, const details *d, const char *name) { return wf_map_format(m, "%s%s", d->root, name); }
+
 static bool recognise(wf_mapping *m, details *d) {
-    static const char *const roots[] = {"vit.", "deit.", ""};
-    if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.mlp.fc1", ".weight") &&
-        (has(m, "blocks.0.norm1", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1"))) {
+    static const char *const roots[] = {"vit.", "deit.", ""}, *const timm_roots[] = {"", "backbone."};
+    for (size_t i = 0; i < sizeof timm_roots / sizeof timm_roots[0]; i++) {
+        d->root = timm_roots[i];
+        const char *norm = named(m, d, "blocks.0.norm1");
+        if (has(m, d->root, "patch_embed.proj.weight") && has(m, d->root, "blocks.0.attn.qkv.weight") &&
+            has(m, d->root, "blocks.0.mlp.fc1.weight") && (has(m, norm, ".weight") || wf_map_is_repbn(m, norm))) {
+            return true;
+        }
+    }
+    d->root = "";
+    if (has(m, "embedding", ".weight") && has(m, "transformer.encoder_layers.0.attn.query", ".weight") &&
+        has(m, "transformer.encoder_layers.0.mlp.fc1", ".weight")) {
+        d->jax = true;
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
@@ -69,7 +86,7 @@ static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_
 }
 
 static const char *patch_name(wf_mapping *m, const details *d) {
-    return d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings.projection", d->root) : "patch_embed.proj";
+    return named(m, d, d->hf ? "embeddings.patch_embeddings.projection" : d->jax ? "embedding" : "patch_embed.proj");
 }
 
 static uint32_t token_rows(wf_mapping *m, const char *name) {
@@ -79,10 +96,12 @@ static uint32_t token_rows(wf_mapping *m, const char *name) {
 
 /* The names of the tokens in front of the patches, in order. */
 static uint32_t prefix_names(wf_mapping *m, const details *d, const char *names[3]) {
-    static const char *const timm[] = {"cls_token", "dist_token", "reg_token"};
+    static const char *const timm[] = {"cls_token", "dist_token", "reg_token"}, *const sit[] = {"rot_token", "contrastive_token", ""};
+    bool first_sit = !d->hf && wf_map_find(m, "rot_token") != NULL;
     uint32_t count = 0;
     for (int i = 0; i < 3 && d->window == 0; i++) {
-        const char *name = !d->hf ? timm[i]
+        const char *name = first_sit ? sit[i]
+                           : !d->hf ? named(m, d, timm[i])
                            : i == 0 ? wf_map_format(m, "%sembeddings.cls_token", d->root)
                            : i == 1 ? wf_map_format(m, "%sembeddings.distillation_token", d->root)
                                     : "";
@@ -101,30 +120,14 @@ static uint32_t square_root(uint64_t n) {
     return r * r == n ? (uint32_t)r : 0;
 }
 
-/* False where the config does not say it, or says what is no size (and then fails). */
-static bool pair_arg(wf_mapping *m, const char *key, uint32_t out[2]) {
-    const wf_json *v = wf_map_key(m, key);
-    if (v == NULL || v->kind == WF_JSON_NULL) {
-        return false;
-    }
-    bool list = v->kind == WF_JSON_ARRAY && v->count == 2;
-    for (size_t i = 0; i < 2; i++) {
-        unsigned long long u;
-        const wf_json *item = list ? wf_json_at(v, i) : v;
-        if (item == NULL || !wf_json_to_u64(item, &u) || u == 0 || u > 1 << 15) {
-            wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no size of a picture: one whole number from 1 to 32768, or "
-                        "[height, width], is wanted", key, m->config.file);
-            return false;
-        }
-        out[i] = (uint32_t)u;
-    }
-    return true;
+static const char *position_name(wf_mapping *m, const details *d) {
+    return named(m, d, d->hf ? "embeddings.position_embeddings" : d->jax ? "transformer.pos_embedding.pos_embedding" : "pos_embed");
 }
 
 static void read_position(wf_mapping *m, details *d) {
-    const char *name = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
+    const char *name = position_name(m, d);
     uint32_t size[2] = {0, 0};
-    bool told = pair_arg(m, d->hf ? "image_size" : "img_size", size);
+    bool told = wf_map_arg_size(m, d->hf || d->jax ? "image_size" : "img_size", size);
     d->position = "none";
     if (told && (size[0] % d->patch != 0 || size[1] % d->patch != 0)) {
         wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches: correct "
@@ -133,6 +136,13 @@ static void read_position(wf_mapping *m, details *d) {
     }
     d->grid_h = told ? size[0] / d->patch : 224 / d->patch;
     d->grid_w = told ? size[1] / d->patch : 224 / d->patch;
+    if (d->head.places != 0 && !told) {
+        d->grid_h = d->grid_w = square_root(d->head.places);
+    }
+    if (d->head.places != 0 && d->grid_h * d->grid_w != d->head.places) {
+        wf_map_fail(m, WF_E_SHAPE, "pos_head.weight", "the head knows %u places, which is no square grid%s; name the picture's size (img_size) "
+                    "in --config", d->head.places, told ? " of the config's size" : "");
+    }
     if (wf_map_find(m, name) == NULL) {
         return;
     }
@@ -178,10 +188,15 @@ static void check_plain(wf_mapping *m) {
 }
 
 static void read_heads(wf_mapping *m, details *d) {
-    const wf_source_tensor *q = d->qk_norm ? wf_map_find(m, "blocks.0.attn.q_norm.weight") : NULL;
+    const wf_source_tensor *q = d->qk_norm ? wf_map_find(m, wf_map_format(m, "%s.attn.q_norm.weight", block_name(m, d, 0))) : NULL;
+    const wf_source_tensor *query = d->jax ? need(m, wf_map_format(m, "%s.attn.query.weight", block_name(m, d, 0)), 3) : NULL;
     uint32_t assumed = q != NULL && q->elements != 0 ? d->width / (uint32_t)q->elements : d->width % 64 == 0 ? d->width / 64 : 0;
     const char *key = d->hf ? "num_attention_heads" : "num_heads";
     d->heads = wf_map_arg(m, key, 0);
+    if (query != NULL && query->dims[1] <= d->width) { /* [width, heads, d] */
+        d->heads = (uint32_t)query->dims[1];
+        expect_arg(m, "num_heads", d->heads);
+    }
     bool told = d->heads != 0;
     if (d->heads == 0) {
         d->heads = assumed;
@@ -202,10 +217,14 @@ static void read_heads(wf_mapping *m, details *d) {
 /* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
 static void read_pool(wf_mapping *m, details *d) {
     const char *pool = wf_map_arg_text(m, "global_pool");
-    bool norm = has(m, "norm", ".weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, "cls_token", "");
+    bool norm = has(m, d->root, "norm.weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, d->root, "cls_token");
     d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
     d->mean = !d->hf && (d->fc_norm || !class_token);
-    if (d->hf) {
+    if (d->hf || d->jax) {
+        return;
+    }
+    if (d->head.count != 0 || d->head.concat != 0) {
+        d->mean = true; /* concat reads the token besides, tasks say themselves what they read */
         return;
     }
     if (pool != NULL && strcmp(pool, "avg") != 0 && strcmp(pool, "token") != 0) {
@@ -240,10 +259,10 @@ static void read_eps(wf_mapping *m, details *d) {
                     m->config.file, layer, d->repbn ? "has" : "has no");
     }
     static const char *const known[] = {"LayerNorm", "layernorm", "RmsNorm", "RMSNorm", "rmsnorm", NULL};
-    if (!d->repbn && !d->hf) {
+    if (!d->repbn && !d->hf && !d->jax) {
         wf_map_need_class(m, "norm_layer", known);
         d->rms = layer != NULL && !wf_map_is_class(layer, known[0]) && !wf_map_is_class(layer, known[1]);
-        if (layer == NULL && !has(m, "blocks.0.norm1", ".bias")) {
+        if (layer == NULL && !has(m, block_name(m, d, 0), ".norm1.bias")) {
             wf_map_fail(m, WF_E_MISSING, "blocks.0.norm1.bias", "norms without biases may be layer norms or RMS norms: say which in --config "
                         "(norm_layer \"LayerNorm\" or \"RmsNorm\")");
         }
@@ -252,7 +271,7 @@ static void read_eps(wf_mapping *m, details *d) {
                         m->config.file);
         }
     }
-    d->eps = d->repbn ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
+    d->eps = d->repbn || d->jax ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
     if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
         d->eps = (float)eps->number;
     } else if (!d->repbn) {
@@ -281,7 +300,7 @@ static void configure(wf_mapping *m, details *d) {
         d->blocks++;
     }
     const char *first = block_name(m, d, 0);
-    d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : ".attn.qkv.bias");
+    d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : d->jax ? ".attn.query.bias" : ".attn.qkv.bias");
     d->qk_norm = !d->hf && has(m, first, ".attn.q_norm.weight");
     d->layer_scale = !d->hf && has(m, first, ".ls1.gamma");
     read_window(m, d, first);
@@ -290,12 +309,18 @@ static void configure(wf_mapping *m, details *d) {
         d->prefix += token_rows(m, names[i]);
     }
     d->distilled = d->hf ? has(m, "distillation_classifier", ".weight") : has(m, "head_dist", ".weight");
-    expect_arg(m, d->hf ? "hidden_size" : "embed_dim", d->width);
-    expect_arg(m, d->hf ? "num_hidden_layers" : "depth", d->blocks);
-    expect_arg(m, "patch_size", d->patch);
-    if (d->hf) {
-        expect_arg(m, "intermediate_size", d->hidden);
+    expect_arg(m, d->hf ? "hidden_size" : d->jax ? "emb_dim" : "embed_dim", d->width);
+    expect_arg(m, d->hf ? "num_hidden_layers" : d->jax ? "num_layers" : "depth", d->blocks);
+    uint32_t told[2] = {d->patch, d->patch};
+    wf_map_arg_size(m, "patch_size", told);
+    if (told[0] != d->patch || told[1] != d->patch) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "patch_size of %s is %u, but the checkpoint has %u: another model's config?",
+                    m->config.file, told[told[0] == d->patch], d->patch);
     }
+    if (d->hf || d->jax) {
+        expect_arg(m, d->hf ? "intermediate_size" : "mlp_dim", d->hidden);
+    }
+    wf_vit_head_find(m, &d->head);
     const char *act = wf_map_arg_text(m, d->hf ? "hidden_act" : "act_layer");
     if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
@@ -314,18 +339,18 @@ static void configure(wf_mapping *m, details *d) {
 static void map_qkv(wf_mapping *m, const details *d, const char *from, const char *to) {
     static const char *const parts[] = {"query", "key", "value"};
     const char *weights[3], *biases[3];
-    if (!d->hf) {
+    if (!d->hf && !d->jax) {
         wf_map_affine(m, wf_map_format(m, "%s.attn.qkv", from), wf_map_format(m, "%s.mixer.qkv", to), WF_MAP_LINEAR, !d->qkv_bias);
         wf_map_tap(m, wf_map_format(m, "%s.attn.qkv", from), wf_map_format(m, "%s.mixer.qkv", to), "nlc");
         return;
     }
     for (int i = 0; i < 3; i++) {
-        weights[i] = wf_map_format(m, "%s.attention.attention.%s.weight", from, parts[i]);
-        biases[i] = wf_map_format(m, "%s.attention.attention.%s.bias", from, parts[i]);
+        weights[i] = wf_map_format(m, d->jax ? "%s.attn.%s.weight" : "%s.attention.attention.%s.weight", from, parts[i]);
+        biases[i] = wf_map_format(m, d->jax ? "%s.attn.%s.bias" : "%s.attention.attention.%s.bias", from, parts[i]);
     }
-    wf_map_stack(m, weights, 3, wf_map_format(m, "%s.mixer.qkv.weight", to), WF_MAP_LINEAR);
+    wf_map_stack(m, weights, 3, wf_map_format(m, "%s.mixer.qkv.weight", to), d->jax ? WF_MAP_INPUT_FIRST : WF_MAP_LINEAR);
     if (d->qkv_bias) {
-        wf_map_stack(m, biases, 3, wf_map_format(m, "%s.mixer.qkv.bias", to), WF_MAP_VECTOR);
+        wf_map_stack(m, biases, 3, wf_map_format(m, "%s.mixer.qkv.bias", to), d->jax ? WF_MAP_FLAT : WF_MAP_VECTOR);
     }
 }
 
@@ -356,12 +381,13 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
             continue;
         }
         bool vector = strncmp(rows[i].node, "norm", 4) == 0;
-        const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : rows[i].timm);
+        bool out = d->jax && i == 2;
+        const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : out ? "attn.out" : rows[i].timm);
         const char *node = wf_map_format(m, "%s.%s", to, rows[i].node);
         if (vector) {
             map_norm(m, d, source, node);
         } else {
-            wf_map_affine(m, source, node, WF_MAP_LINEAR, false);
+            wf_map_affine(m, source, node, out ? WF_MAP_INPUT_FIRST : WF_MAP_LINEAR, false);
         }
         wf_map_tap(m, source, node, "nlc");
         if (d->layer_scale && (i == 2 || i == 5)) {
@@ -384,8 +410,8 @@ static void map_stem(wf_mapping *m, const details *d) {
     const char *names[3];
     wf_map_affine(m, patch_name(m, d), "stem", WF_MAP_CONV, false);
     wf_map_tap(m, patch_name(m, d), "stem", "nchw");
-    wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings", d->root) : "patch_embed", "stem", "nlc");
-    const char *position = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
+    wf_map_tap(m, named(m, d, d->hf ? "embeddings.patch_embeddings" : "patch_embed"), "stem", "nlc");
+    const char *position = position_name(m, d);
     if (strcmp(d->position, "grid") == 0) {
         wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
     }
@@ -396,15 +422,25 @@ static void map_stem(wf_mapping *m, const details *d) {
     if (strcmp(d->position, "all") == 0) {
         wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
     }
-    wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings", d->root) : "pos_drop", "tokens", "nlc");
+    wf_map_tap(m, named(m, d, d->hf ? "embeddings" : d->jax ? "transformer.pos_embedding" : "pos_drop"), "tokens", "nlc");
 }
 
 static void map_head(wf_mapping *m, const details *d) {
-    const char *norm = d->hf ? wf_map_format(m, "%slayernorm", d->root) : d->fc_norm ? "fc_norm" : "norm";
-    const char *fc = !d->hf ? "head" : d->distilled ? "cls_classifier" : "classifier";
+    const char *norm = named(m, d, d->hf ? "layernorm" : d->jax ? "transformer.norm" : d->fc_norm ? "fc_norm" : "norm");
+    const char *fc = d->head.concat != 0 ? "head.2" : d->distilled && d->hf ? "cls_classifier" : d->hf || d->jax ? "classifier" : "head";
     const char *dist = d->hf ? "distillation_classifier" : "head_dist";
     map_norm(m, d, norm, "norm");
     wf_map_tap(m, norm, "norm", d->fc_norm ? "nc" : "nlc");
+    wf_vit_head_map(m, &d->head);
+    if (d->head.count != 0) {
+        m->outputs = d->head.tasks;
+        m->output_count = d->head.count;
+        if (d->head.places != 0) {
+            m->grid[0] = d->grid_h;
+            m->grid[1] = d->grid_w;
+        }
+        return;
+    }
     const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.weight", fc));
     if (t != NULL && t->n_dims == 2) {
         m->classes = (uint32_t)t->dims[0];
@@ -420,8 +456,8 @@ static void map_head(wf_mapping *m, const details *d) {
 
 /* Anything of a block or in front of one that no part took would change the result: refuse it by name. */
 static void check_left_over(wf_mapping *m, const details *d) {
-    const char *inside[] = {d->hf ? wf_map_format(m, "%sencoder.", d->root) : "blocks.",
-                            d->hf ? wf_map_format(m, "%sembeddings.", d->root) : "patch_embed.", d->hf ? "embeddings." : "attn_pool."};
+    const char *inside[] = {named(m, d, d->hf ? "encoder." : d->jax ? "transformer." : "blocks."),
+                            named(m, d, d->hf ? "embeddings." : "patch_embed."), d->hf ? "embeddings." : "attn_pool."};
     for (uint64_t i = 0; i < m->source->tensor_count && m->status == WF_OK; i++) {
         const char *name = m->source->tensors[i].name;
         bool part = false;
@@ -451,7 +487,11 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                  {"vit.head.norm", m->change.norm != NULL ? m->change.norm : norm},
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
-                 {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
+                 {"vit.head", d->head.count != 0    ? "tasks"
+                              : d->head.concat != 0 ? "concat"
+                              : d->distilled        ? "distilled"
+                              : d->fc_norm          ? "pool_norm"
+                                                    : "norm_pool"},
                  {"vit.pool", d->mean ? "mean" : "token"},
                  {"vit.mixer", d->window != 0 ? "sla" : "attention"}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -464,6 +504,7 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     WF_TRY(wf_gguf_add_f32(w, "vit.head.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.attention.qk_norm_epsilon", d->eps, err));
     WF_TRY(d->window != 0 ? wf_gguf_add_u32(w, "vit.attention.window", d->window, err) : WF_OK);
+    WF_TRY(wf_vit_head_write(&d->head, w, err));
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qkv_bias", d->qkv_bias || m->change.biases_made, err));
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qk_norm", d->qk_norm, err));
     return wf_gguf_add_bool(w, "vit.layer_scale", d->layer_scale && !m->change.scales_folded, err);
@@ -473,14 +514,20 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
 static wf_image_params assumed_image(const details *d) {
     wf_image_params p = wf_map_imagenet(d->grid_h * d->patch, d->repbn ? 0.875f : 0.9f);
     p.width = d->grid_w * d->patch;
-    p.round_long = !d->hf && !d->repbn; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
-    bool deit = d->distilled || strcmp(d->root != NULL ? d->root : "", "deit.") == 0 || d->repbn;
+    p.round_long = !d->hf && !d->repbn && !d->jax; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
+    bool deit = d->distilled || strcmp(d->root, "deit.") == 0 || d->repbn;
+    bool sit = d->head.count != 0 || d->head.concat != 0;
     if (d->hf) {
         p.crop_pct = deit ? 0.875f : 1.0f;
         p.squash = !deit;
         p.resample = deit ? WF_RESAMPLE_BICUBIC : WF_RESAMPLE_BILINEAR;
     }
-    for (int i = 0; i < 3 && !deit; i++) {
+    if (d->jax) { /* resized without a crop */
+        p.squash = true;
+        p.crop_pct = 1;
+        p.resample = WF_RESAMPLE_BILINEAR;
+    }
+    for (int i = 0; i < 3 && !deit && !sit; i++) {
         p.mean[i] = p.std[i] = 0.5f;
     }
     return p;
@@ -504,7 +551,8 @@ wf_status wf_map_vit(wf_mapping *m, bool *known) {
     wf_map_check_class(m, classes, types);
     check_plain(m);
     configure(m, d);
-    m->family = d->hf ? "transformers" : d->repbn ? "xinghaochen/SLAB" : "timm";
+    bool sit = d->head.concat != 0 || (d->head.count != 0 && d->head.places == 0);
+    m->family = d->hf ? "transformers" : d->repbn ? "xinghaochen/SLAB" : d->jax ? "yogiprsty/Sparse-ViT" : sit ? "Sara-Ahmed/SiT" : "timm";
     if (m->status != WF_OK) {
         return m->status;
     }
