@@ -351,15 +351,50 @@ WF_EXPORT(wf_image_end) uint32_t engine_image_end(void *session, uint32_t index)
 }
 
 WF_EXPORT(wf_top) const uint32_t *engine_top(const float *logits, uint32_t n, uint32_t k, uint32_t raw) {
+    wf_scores scores = raw != 0 ? WF_SCORES_RAW : wf_model_scores(engine.model);
     if (wf_classify_check(logits, n, fresh_error()) != WF_OK) {
         return NULL;
     }
     k = k < n ? k : n;
     uint32_t *words = hold(&engine.top, sizeof(uint32_t) + k * sizeof(wf_class_score), "a list of classes");
     if (words != NULL) {
-        words[0] = wf_classify_top(logits, n, k, raw != 0, (wf_class_score *)(words + 1));
+        words[0] = wf_classify_top(logits, n, k, scores, (wf_class_score *)(words + 1));
     }
     return words;
+}
+
+/* ---- other tasks ---- */
+
+WF_EXPORT(wf_jigsaw_cut) const uint32_t *engine_jigsaw_cut(void *session, uint32_t seed) {
+    uint32_t grid[2], n = wf_jigsaw_tiles(engine.model, grid);
+    wf_error *err = fresh_error();
+    uint32_t *words = hold(&engine.top, (2 + (uint64_t)n) * sizeof *words, "the tiles");
+    if (words == NULL || wf_jigsaw_cut(engine.model, session, seed, words + 2, err) != WF_OK) {
+        return NULL;
+    }
+    memcpy(words, grid, sizeof grid);
+    return words;
+}
+
+WF_EXPORT(wf_jigsaw_place) const uint32_t *engine_jigsaw_place(void *session) {
+    uint32_t grid[2], n = wf_jigsaw_tiles(engine.model, grid);
+    wf_error *err = fresh_error();
+    uint32_t *words = hold(&engine.top, 2 * (uint64_t)n * sizeof *words, "the places of the tiles");
+    return words != NULL && wf_jigsaw_place(engine.model, session, words, words + n, err) == WF_OK ? words : NULL;
+}
+
+WF_EXPORT(wf_reconstruct) const uint8_t *engine_reconstruct(void *session) {
+    wf_error *err = fresh_error();
+    uint32_t size[2];
+    if (wf_reconstruct_size(engine.model, session, &size[0], &size[1], err) != WF_OK) {
+        return NULL;
+    }
+    uint8_t *bytes = hold(&engine.output, sizeof size + 4 * (uint64_t)size[0] * size[1], "a picture");
+    if (bytes == NULL || wf_reconstruct_read(engine.model, session, bytes + sizeof size, err) != WF_OK) {
+        return NULL;
+    }
+    memcpy(bytes, size, sizeof size);
+    return bytes;
 }
 
 /* ---- threads ---- */
