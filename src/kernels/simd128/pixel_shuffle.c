@@ -9,7 +9,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return call->out.shape.n * call->out.shape.h;
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t line, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t line, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *in = &call->in[0].shape, *out = &call->out.shape;
     uint32_t r = call->p->kernel_h, c = out->c, stride = wf_shape_stride(out);

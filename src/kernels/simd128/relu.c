@@ -7,7 +7,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return (uint32_t)((wf_shape_elements(&call->out.shape) + WF_TILE_FLOATS - 1) / WF_TILE_FLOATS);
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     uint64_t begin = (uint64_t)tile * WF_TILE_FLOATS, end = wf_shape_elements(&call->out.shape);
     end = end < begin + WF_TILE_FLOATS ? end : begin + WF_TILE_FLOATS;

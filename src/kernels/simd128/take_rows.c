@@ -13,7 +13,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return call->out.shape.n * tiles_of_segment(call);
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *in = &call->in[0].shape, *out = &call->out.shape;
     uint32_t each = tiles_of_segment(call), segment = tile / each, taken = out->h * out->w;
