@@ -365,22 +365,34 @@ WF_EXPORT(wf_top) const uint32_t *engine_top(const float *logits, uint32_t n, ui
 
 /* ---- other tasks ---- */
 
-WF_EXPORT(wf_jigsaw_cut) const uint32_t *engine_jigsaw_cut(void *session, uint32_t seed) {
-    uint32_t grid[2], n = wf_jigsaw_tiles(engine.model, grid);
-    wf_error *err = fresh_error();
-    uint32_t *words = hold(&engine.top, (2 + (uint64_t)n) * sizeof *words, "the tiles");
-    if (words == NULL || wf_jigsaw_cut(engine.model, session, seed, words + 2, err) != WF_OK) {
-        return NULL;
+/* {rows, columns, right places, right guesses, order[n], places[n], guesses[n]} */
+static uint32_t *jigsaw(uint32_t *n) {
+    uint32_t grid[2];
+    *n = wf_jigsaw_tiles(engine.model, grid);
+    uint32_t *words = hold(&engine.top, (4 + 3 * (uint64_t)*n) * sizeof *words, "the tiles");
+    if (words != NULL) {
+        memcpy(words, grid, sizeof grid);
     }
-    memcpy(words, grid, sizeof grid);
     return words;
 }
 
-WF_EXPORT(wf_jigsaw_place) const uint32_t *engine_jigsaw_place(void *session) {
-    uint32_t grid[2], n = wf_jigsaw_tiles(engine.model, grid);
+WF_EXPORT(wf_jigsaw_cut) uint32_t engine_jigsaw_cut(void *session, uint32_t seed) {
     wf_error *err = fresh_error();
-    uint32_t *words = hold(&engine.top, 2 * (uint64_t)n * sizeof *words, "the places of the tiles");
-    return words != NULL && wf_jigsaw_place(engine.model, session, words, words + n, err) == WF_OK ? words : NULL;
+    uint32_t n, *words = jigsaw(&n);
+    return words == NULL ? err->code : wf_jigsaw_cut(engine.model, session, seed, words + 4, err);
+}
+
+WF_EXPORT(wf_jigsaw_place) const uint32_t *engine_jigsaw_place(void *session) {
+    wf_error *err = fresh_error();
+    uint32_t n, *words = jigsaw(&n), *order = words + 4; /* as wf_jigsaw_cut left it */
+    if (words == NULL || wf_jigsaw_place(engine.model, session, order + n, order + 2 * n, err) != WF_OK) {
+        return NULL;
+    }
+    words[2] = words[3] = 0;
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        words[2 + i / n] += order[n + i] == order[i % n];
+    }
+    return words;
 }
 
 WF_EXPORT(wf_reconstruct) const uint8_t *engine_reconstruct(void *session) {

@@ -90,9 +90,8 @@ uint32_t engine_image_end(void *session, uint32_t index);                       
 const uint32_t *engine_top(const float *logits, uint32_t n, uint32_t k, uint32_t raw);
 
 /* ---- other tasks (wasmformer.h); NULL on failure, results are valid until the next call ---- */
-/* wf_jigsaw_cut: shuffles the tiles of the picture in the input: words {rows, columns, order[tiles]}. */
-const uint32_t *engine_jigsaw_cut(void *session, uint32_t seed);
-/* wf_jigsaw_place: after the run, words {place of each tile, where each would go by itself}. */
+uint32_t engine_jigsaw_cut(void *session, uint32_t seed); /* wf_jigsaw_cut: shuffles the tiles of the picture in the input; a status */
+/* wf_jigsaw_place: after the run, words {rows, columns, right places, right guesses, order[tiles], places[tiles], guesses[tiles]}. */
 const uint32_t *engine_jigsaw_place(void *session);
 /* wf_reconstruct: after the run, words {width, height}, then the pixels, four bytes each. */
 const uint8_t *engine_reconstruct(void *session);

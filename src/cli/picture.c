@@ -37,7 +37,7 @@ static wf_status check_output(wf_classifier *c, wf_error *err) {
     WF_TRY(wf_session_output(l->session, 0, &out, err));
     if (wf_session_output_count(l->session) != 1 || out.n_dims != 2 || wf_model_output_kind(l->model, 0) != NULL) {
         return wf_fail(err, WF_E_UNSUPPORTED, "output", -1,
-                       "%s gives no classes (but feature maps, or what another task needs): use `wasmformer run` to read its outputs",
+                       "%s gives feature maps or what another task needs, not classes: use `wasmformer run` to read them",
                        l->name);
     }
     c->classes = out.dims[1];

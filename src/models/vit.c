@@ -107,14 +107,14 @@ static void read_head(wf_meta *m, const wf_tokens *t, wf_head *head) {
         wf_meta_fail(m, "head", "reads a token that prefix_tokens does not give");
     }
     if (m->status == WF_OK && kind == WF_HEAD_CONCAT && !mean) {
-        wf_meta_fail(m, "pool", "is not \"mean\", which the head \"concat\" needs beside the token");
+        wf_meta_fail(m, "pool", "is not \"mean\", as \"concat\" needs");
     }
 }
 
 static uint32_t read_token(wf_meta *m, const char *key, uint32_t prefix) {
     uint32_t row = wf_meta_u32(m, key, 0, 1024);
     if (m->status == WF_OK && row >= prefix) {
-        wf_meta_fail(m, key, "is no row of the prefix_tokens");
+        wf_meta_fail(m, key, "reads a token that prefix_tokens does not give");
     }
     return row;
 }
@@ -127,7 +127,7 @@ static void read_tasks(wf_meta *m, config *c) {
     for (uint32_t i = 0; i < count; i++) {
         int kind = wf_task_kind_of(names[i]);
         if (kind < 0 || has[kind]) {
-            wf_meta_fail(m, "head.tasks", "names a task twice, or one that this version does not have");
+            wf_meta_fail(m, "head.tasks", "names something that this version does not have");
             return;
         }
         has[kind] = true;

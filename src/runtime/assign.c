@@ -69,8 +69,8 @@ wf_status wf_assign(const float *scores, uint32_t n, uint32_t *columns, wf_error
     }
     for (uint32_t i = 0; i < n * n; i++) {
         if (!(scores[i] - scores[i] == 0)) { /* infinities and NaN */
-            return wf_fail(err, WF_E_FORMAT, "assign", -1, "the score of place %u for tile %u is no finite number, so no arrangement is the best; "
-                           "the model's weights or metadata are damaged, or the input holds NaN", i % n, i / n);
+            return wf_fail(err, WF_E_FORMAT, "assign", -1, "the score of place %u for tile %u is no finite number; the model's weights or "
+                           "metadata are damaged, or the input holds NaN", i % n, i / n);
         }
     }
     WF_TRY(wf_alloc_array(&memory, n + 1, 3 * sizeof(double) + 2 * sizeof(uint32_t) + sizeof(bool), "the assignment", err));

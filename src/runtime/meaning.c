@@ -26,7 +26,7 @@ wf_status wf_meaning_read(wf_model *m, uint32_t outputs, wf_error *err) {
         }
         m->grid[i] = (uint32_t)v;
     }
-    if (m->grid[0] * m->grid[1] > WF_JIGSAW_MAX) {
+    if (m->grid[0] * m->grid[1] > WF_JIGSAW_MAX || (m->grid[0] != 0 && (m->input.height % m->grid[0] != 0 || m->input.width % m->grid[1] != 0))) {
         return refuse(m, "wf.grid", err);
     }
     if (scores == NULL) {

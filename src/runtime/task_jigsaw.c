@@ -16,8 +16,8 @@ uint32_t wf_jigsaw_tiles(const wf_model *m, uint32_t grid[2]) {
 
 static wf_status expect_solver(const wf_model *m, uint32_t grid[2], wf_error *err) {
     return wf_jigsaw_tiles(m, grid) != 0 ? WF_OK
-                                         : wf_fail(err, WF_E_UNSUPPORTED, "jigsaw", -1, "%s does not tell the places of tiles; jigsaw takes a model "
-                                                   "that was trained for that (its outputs name \"position\")", m->file_name);
+                                         : wf_fail(err, WF_E_UNSUPPORTED, "jigsaw", -1, "%s does not tell the places of tiles: use a model with an "
+                                                   "output \"position\"", m->file_name);
 }
 
 /* Each of the n! orders is as likely as the others (Fisher and Yates). */
@@ -39,9 +39,8 @@ wf_status wf_jigsaw_cut(const wf_model *m, wf_session *s, uint32_t seed, uint32_
     WF_TRY(expect_solver(m, grid, err));
     const uint32_t channels = m->input.channels, height = m->input.height, width = m->input.width;
     const uint64_t cells = (uint64_t)channels * height * width;
-    if (wf_session_input_elements(s) != cells || height % grid[0] != 0 || width % grid[1] != 0) {
-        return wf_fail(err, WF_E_SHAPE, "jigsaw", -1, "a picture of the model's own size is cut, %u × %u, into %u × %u tiles of equal size",
-                       width, height, grid[1], grid[0]);
+    if (wf_session_input_elements(s) != cells) {
+        return wf_fail(err, WF_E_SHAPE, "jigsaw", -1, "one picture of the model's own size, %u × %u, is wanted", width, height);
     }
     const uint32_t h = height / grid[0], w = width / grid[1], size = wf_model_backend(m) == WF_BACKEND_F64 ? sizeof(double) : sizeof(float);
     uint8_t *input = wf_session_input(s);
@@ -68,7 +67,7 @@ wf_status wf_jigsaw_place(const wf_model *m, const wf_session *s, uint32_t *plac
     const uint32_t n = grid[0] * grid[1];
     WF_TRY(wf_session_output(s, output, &info, err));
     if (info.n_dims != 3 || info.dims[0] != 1 || info.dims[1] != n || info.dims[2] != n) {
-        return wf_fail(err, WF_E_SHAPE, "jigsaw", -1, "the model gives no %u scores for each of %u tiles", n, n);
+        return wf_fail(err, WF_E_SHAPE, "jigsaw", -1, "the model does not give %u scores for each of %u tiles", n, n);
     }
     WF_TRY(wf_alloc_array(&memory, (uint64_t)n * n, sizeof(float), "the scores", err));
     float *scores = memory;

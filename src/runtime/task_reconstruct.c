@@ -6,13 +6,12 @@
 static wf_status find(const wf_model *m, const wf_session *s, uint32_t *index, wf_output_info *info, wf_error *err) {
     *index = wf_model_find_output(m, "reconstruct");
     if (*index == WF_NO_OUTPUT || !m->has_image) {
-        return wf_fail(err, WF_E_UNSUPPORTED, "reconstruct", -1, "%s gives no pictures; reconstruct takes a model that was trained for that (its "
-                       "outputs name \"reconstruct\")", m->file_name);
+        return wf_fail(err, WF_E_UNSUPPORTED, "reconstruct", -1, "%s gives no pictures: use a model with an output \"reconstruct\"", m->file_name);
     }
     WF_TRY(wf_session_output(s, *index, info, err));
     return info->n_dims == 4 && info->dims[0] == 1 && info->dims[1] == 3
                ? WF_OK
-               : wf_fail(err, WF_E_SHAPE, "reconstruct", -1, "the model's output is no single picture of three channels");
+               : wf_fail(err, WF_E_SHAPE, "reconstruct", -1, "the output is not one picture of three channels");
 }
 
 wf_status wf_reconstruct_size(const wf_model *m, const wf_session *s, uint32_t *width, uint32_t *height, wf_error *err) {

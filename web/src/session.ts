@@ -153,10 +153,14 @@ export class Runner {
    * A batch that memory cannot hold at once is computed in halves: a picture's result does not
    * depend on its neighbours.
    */
+  private room(pictures: number): void {
+    const { height, width } = this.info.image ?? this.info.input;
+    this.prepare(this.main, pictures, height, width);
+  }
+
   /** Pictures in, as a batch. */
   private async show(images: WireImage[], stop: Stop): Promise<void> {
-    const { image, input } = this.info;
-    this.prepare(this.main, images.length, image?.height ?? input.height, image?.width ?? input.width);
+    this.room(images.length);
     const pace = new Pace(this.slice);
     for (const [index, picture] of images.entries()) {
       await this.picture(picture, index, pace, stop);
@@ -168,14 +172,8 @@ export class Runner {
     images: WireImage[],
     stop: Stop,
   ): Promise<ClassScore[][]> {
-    const { image } = this.info;
     try {
-      this.prepare(
-        this.main,
-        images.length,
-        image?.height ?? this.info.input.height,
-        image?.width ?? this.info.input.width,
-      );
+      this.room(images.length);
     } catch (error) {
       if (images.length > 1 && error instanceof WfError && error.code === "MEMORY") {
         const half = images.length >> 1;
@@ -193,7 +191,7 @@ export class Runner {
       throw fail(
         "UNSUPPORTED",
         "classify",
-        "the model gives no classes (but feature maps, or what another task needs); use run and read its outputs",
+        "the model gives feature maps or what another task needs, not classes; use run and read its outputs",
       );
     }
     await this.show(images, stop);
@@ -204,27 +202,17 @@ export class Runner {
   }
 
   private async jigsaw(image: WireImage, seed: number, stop: Stop): Promise<Jigsaw> {
-    const { exports } = this.instance;
+    const { instance } = this;
     await this.show([image], stop);
-    const cut = this.instance.must(exports.wf_jigsaw_cut(this.main, seed));
-    const [rows = 0, columns = 0] = this.instance.words(cut, 2);
-    const tiles = rows * columns;
-    const order = [...this.instance.words(cut + 8, tiles)];
+    instance.check(instance.exports.wf_jigsaw_cut(this.main, seed));
     await this.steps(this.main, stop);
-    const placed = this.instance.must(exports.wf_jigsaw_place(this.main));
-    const places = [...this.instance.words(placed, tiles)];
-    const guesses = [...this.instance.words(placed + 4 * tiles, tiles)];
-    const right = (list: number[]): number => list.filter((place, i) => place === order[i]).length;
-    return {
-      rows,
-      columns,
-      seed,
-      order,
-      places,
-      guesses,
-      right: right(places),
-      rightAlone: right(guesses),
-    };
+    const pointer = instance.must(instance.exports.wf_jigsaw_place(this.main));
+    const [rows = 0, columns = 0, right = 0, rightAlone = 0] = instance.words(pointer, 4);
+    const tiles = rows * columns;
+    const [order, places, guesses] = [0, 1, 2].map((i) => [
+      ...instance.words(pointer + 4 * (4 + i * tiles), tiles),
+    ]) as [number[], number[], number[]];
+    return { rows, columns, seed, order, places, guesses, right, rightAlone };
   }
 
   private async reconstruct(

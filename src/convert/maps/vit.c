@@ -546,7 +546,7 @@ wf_status wf_map_vit(wf_mapping *m, bool *known) {
     m->details = d;
     m->metadata = write_metadata;
     m->architecture = "vit";
-    static const char *const classes[] = {"VisionTransformer", "VisionTransformerDistilled", "DistilledVisionTransformer", NULL};
+    static const char *const classes[] = {"VisionTransformer", "VisionTransformerDistilled", "DistilledVisionTransformer", "VisionTransformer_SiT", NULL};
     static const char *const types[] = {"vit", "deit", NULL};
     wf_map_check_class(m, classes, types);
     check_plain(m);

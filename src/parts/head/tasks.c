@@ -55,8 +55,8 @@ static wf_id reconstruct(wf_graph *g, const wf_tasks *t, wf_id tokens, wf_id x) 
 static wf_id position(wf_graph *g, const wf_tasks *t, wf_id tokens, wf_id patches) {
     (void)tokens;
     if (t->map_h * t->map_w != t->places) {
-        return wf_graph_fail(g, WF_E_SHAPE, "input", "the model knows the %u places of its own picture size, but this picture has %u × %u "
-                             "patches; use that size", t->places, t->map_h, t->map_w);
+        return wf_graph_fail(g, WF_E_SHAPE, "input", "a picture of %u patches has more or fewer than the %u places that "
+                             "the model knows; use the model's own picture size", t->map_h * t->map_w, t->places);
     }
     return wf_node_linear(g, patches, "position_head", t->places, true);
 }
