@@ -8,8 +8,14 @@
 # All are standalone modules with imported memory: the loader plans first, then makes a memory of the right size.
 # Exports are marked in wasm/*.c with __attribute__((export_name)); tests/gates/exports.txt lists them.
 set(WF_DIST ${CMAKE_SOURCE_DIR}/web/dist)
-# The second round of wasm-opt takes 450 bytes more off the download.
-set(flags -O3 -msimd128)
+# Kernels are written in vectors and say themselves what is to be unrolled. What the compiler adds of both weighs 7 KB of a download
+# (gzip) and makes nothing faster but a few files, which are compiled with it (measured op by op; README.md, "What it weighs").
+set(flags -O3 -msimd128 -fno-vectorize -fno-slp-vectorize -fno-unroll-loops)
+foreach(file attention sla pool2d layer_norm gemm_i8_tile gemm_i8_epilogue)
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/simd128/${file}.c PROPERTIES COMPILE_OPTIONS
+        "-fvectorize;-fslp-vectorize;-funroll-loops")
+endforeach()
+# The second round of wasm-opt takes 450 bytes more off.
 set(link -O3 -sBINARYEN_EXTRA_PASSES=-O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sFILESYSTEM=0
     -sMALLOC=emmalloc -sIMPORTED_MEMORY=1 -sINITIAL_MEMORY=1MB -sSTACK_SIZE=256KB)
 set(threads -matomics -mbulk-memory)
