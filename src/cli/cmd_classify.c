@@ -98,8 +98,8 @@ int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
     choices o = {0, false, -1};
     const char *eval = NULL, *classes = NULL;
     const wf_opt options[] = {
-        {"topk", 'k', WF_OPT_COUNT, "N", &o.topk, 1, 1000000, "how many classes to name (default 5, or all of a model that may see several at once)"},
-        {"threshold", 0, WF_OPT_REAL, "P", &o.threshold, 0, 0, "name classes from this score on (default: the model's, else 0)"},
+        {"topk", 'k', WF_OPT_COUNT, "N", &o.topk, 1, 1000000, "how many classes to name (default 5; all from a threshold on)"},
+        {"threshold", 0, WF_OPT_REAL, "P", &o.threshold, 0, 0, "name classes from this score on (default: the model's)"},
         {"raw", 0, WF_OPT_FLAG, NULL, &o.raw, 0, 0, "logits instead of probabilities"},
         {"eval", 0, WF_OPT_TEXT, "DIR", &eval, 0, 0, "measure accuracy over the pictures in DIR/CLASS/"},
         {"classes", 0, WF_OPT_TEXT, "FILE", &classes, 0, 0,

@@ -120,7 +120,7 @@ static int solve_all(puzzle *p, uint32_t seed, char **pictures, int count) {
 int wf_cmd_jigsaw(wf_cli *cli, int argc, char **argv) {
     uint32_t seed = 1;
     const wf_opt options[] = {
-        {"seed", 0, WF_OPT_COUNT, "N", &seed, 0, 0xffffffffu, "how the tiles are shuffled; each further picture takes the next number (default 1)"},
+        {"seed", 0, WF_OPT_COUNT, "N", &seed, 0, 0xffffffffu, "how tiles are shuffled (default 1; the next picture: N + 1)"},
         WF_OPT_THREADS(cli),
         WF_OPT_BACKEND(cli),
         WF_OPT_INTEGRITY(cli),

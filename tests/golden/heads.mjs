@@ -28,6 +28,9 @@ function rewritten(name, ...options) {
 
 await attempt('norms behind which these heads lie', () => {
     for (const name of names) rewritten(name, '--fold');
+    rewritten('sit_tinycfg', '--fold');
+    const {normNodes} = JSON.parse(must(native(['inspect', join(folder, 'rewritten.gguf'), '--json']), 'inspect').out);
+    check('of SiT no batch norm is left', normNodes === 5, normNodes);
     for (const name of names.filter((n) => n !== 'sit_tinycfg')) {
         rewritten(name, '--norm', 'rms');
         rewritten(name, '--norm', 'crms');
