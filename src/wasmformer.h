@@ -158,14 +158,41 @@ uint32_t wf_session_nodes_done(const wf_session *s);
 /* The nodes as a JSON array of objects with the fields above (wf_free the text). NULL when memory runs out. */
 char *wf_session_describe_nodes(const wf_session *s);
 
+/* What output `index` is for: "project", "rotate", "reconstruct" or "position"; NULL where the file does not say: classes, or maps. */
+const char *wf_model_output_kind(const wf_model *m, uint32_t index);
+enum { WF_NO_OUTPUT = 0xffffffffu };
+/* The output of a kind, or WF_NO_OUTPUT. */
+uint32_t wf_model_find_output(const wf_model *m, const char *kind);
+
 /* ---- task: classify ---- */
 typedef struct wf_class_score {
     uint32_t index;
     float score;
 } wf_class_score;
+/* One class of all (softmax), or each by itself, any number of them (sigmoid); or the logits. */
+typedef enum wf_scores { WF_SCORES_SOFTMAX, WF_SCORES_SIGMOID, WF_SCORES_RAW } wf_scores;
+wf_scores wf_model_scores(const wf_model *m); /* as its file says */
+float wf_model_threshold(const wf_model *m);  /* from which on a class of a sigmoid model counts; else 0 */
 /* A sentence when a logit is no finite number: there is no best class then. */
 wf_status wf_classify_check(const float *logits, uint32_t n, wf_error *err);
-/* The k best of n logits, by descending score, ties to the lower index; softmax unless raw. Returns how many (≤ n). */
-uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, wf_class_score *out);
+/* The k best of n logits, by descending score, ties to the lower index. Returns how many (≤ n). */
+uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, wf_scores scores, wf_class_score *out);
+
+/* ---- task: jigsaw (models with an output "position") ---- */
+enum { WF_JIGSAW_MAX = 1024 }; /* tiles; the assignment takes n³ steps */
+/* Rows and columns of tiles, and how many tiles that is; 0 for other models. */
+uint32_t wf_jigsaw_tiles(const wf_model *m, uint32_t grid[2]);
+/* Shuffles the tiles of the one picture in the session's input, by the seed: tile i of the result is tile order[i] of the picture. */
+wf_status wf_jigsaw_cut(const wf_model *m, wf_session *s, uint32_t seed, uint32_t *order, wf_error *err);
+/* After the run: the place of each tile in the arrangement whose scores add up to most, and where each would go by itself. A tile is
+   right where places[i] == order[i]. */
+wf_status wf_jigsaw_place(const wf_model *m, const wf_session *s, uint32_t *places, uint32_t *guesses, wf_error *err);
+/* scores [n, n] → columns[row], each once, with the greatest sum (O(n³)); refuses numbers that are not finite. */
+wf_status wf_assign(const float *scores, uint32_t n, uint32_t *columns, wf_error *err);
+
+/* ---- task: reconstruct (models with an output "reconstruct") ---- */
+/* After the run of one picture: its size, and its pixels [height, width, 4] with an alpha of 255. */
+wf_status wf_reconstruct_size(const wf_model *m, const wf_session *s, uint32_t *width, uint32_t *height, wf_error *err);
+wf_status wf_reconstruct_read(const wf_model *m, const wf_session *s, uint8_t *rgba, wf_error *err);
 
 #endif

@@ -351,15 +351,62 @@ WF_EXPORT(wf_image_end) uint32_t engine_image_end(void *session, uint32_t index)
 }
 
 WF_EXPORT(wf_top) const uint32_t *engine_top(const float *logits, uint32_t n, uint32_t k, uint32_t raw) {
+    wf_scores scores = raw != 0 ? WF_SCORES_RAW : wf_model_scores(engine.model);
     if (wf_classify_check(logits, n, fresh_error()) != WF_OK) {
         return NULL;
     }
     k = k < n ? k : n;
     uint32_t *words = hold(&engine.top, sizeof(uint32_t) + k * sizeof(wf_class_score), "a list of classes");
     if (words != NULL) {
-        words[0] = wf_classify_top(logits, n, k, raw != 0, (wf_class_score *)(words + 1));
+        words[0] = wf_classify_top(logits, n, k, scores, (wf_class_score *)(words + 1));
     }
     return words;
+}
+
+/* ---- other tasks ---- */
+
+/* {rows, columns, right places, right guesses, order[n], places[n], guesses[n]} */
+static uint32_t *jigsaw(uint32_t *n) {
+    uint32_t grid[2];
+    *n = wf_jigsaw_tiles(engine.model, grid);
+    uint32_t *words = hold(&engine.top, (4 + 3 * (uint64_t)*n) * sizeof *words, "the tiles");
+    if (words != NULL) {
+        memcpy(words, grid, sizeof grid);
+    }
+    return words;
+}
+
+WF_EXPORT(wf_jigsaw_cut) uint32_t engine_jigsaw_cut(void *session, uint32_t seed) {
+    wf_error *err = fresh_error();
+    uint32_t n, *words = jigsaw(&n);
+    return words == NULL ? err->code : wf_jigsaw_cut(engine.model, session, seed, words + 4, err);
+}
+
+WF_EXPORT(wf_jigsaw_place) const uint32_t *engine_jigsaw_place(void *session) {
+    wf_error *err = fresh_error();
+    uint32_t n, *words = jigsaw(&n), *order = words + 4; /* as wf_jigsaw_cut left it */
+    if (words == NULL || wf_jigsaw_place(engine.model, session, order + n, order + 2 * n, err) != WF_OK) {
+        return NULL;
+    }
+    words[2] = words[3] = 0;
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        words[2 + i / n] += order[n + i] == order[i % n];
+    }
+    return words;
+}
+
+WF_EXPORT(wf_reconstruct) const uint8_t *engine_reconstruct(void *session) {
+    wf_error *err = fresh_error();
+    uint32_t size[2];
+    if (wf_reconstruct_size(engine.model, session, &size[0], &size[1], err) != WF_OK) {
+        return NULL;
+    }
+    uint8_t *bytes = hold(&engine.output, sizeof size + 4 * (uint64_t)size[0] * size[1], "a picture");
+    if (bytes == NULL || wf_reconstruct_read(engine.model, session, bytes + sizeof size, err) != WF_OK) {
+        return NULL;
+    }
+    memcpy(bytes, size, sizeof size);
+    return bytes;
 }
 
 /* ---- threads ---- */

@@ -85,8 +85,16 @@ double engine_limit_copy(void *memory, uint32_t bytes, uint32_t rounds);      /*
 uint32_t engine_image_begin(void *session, uint32_t index, uint32_t w, uint32_t h);
 uint32_t engine_image_rows(const uint8_t *pixels, uint32_t channels, uint32_t stride, uint32_t rows); /* wf_image_rows */
 uint32_t engine_image_end(void *session, uint32_t index);                                             /* wf_image_end */
-/* wf_top: the k best of n logits as pairs {u32 class, f32 score}; *how many* comes first as a word. NULL without memory. */
+/* wf_top: the k best of n logits as pairs {u32 class, f32 score}; *how many* comes first as a word. Scores are what the model's file
+   says, softmax or sigmoid; raw: logits. NULL without memory. */
 const uint32_t *engine_top(const float *logits, uint32_t n, uint32_t k, uint32_t raw);
+
+/* ---- other tasks (wasmformer.h); NULL on failure, results are valid until the next call ---- */
+uint32_t engine_jigsaw_cut(void *session, uint32_t seed); /* wf_jigsaw_cut: shuffles the tiles of the picture in the input; a status */
+/* wf_jigsaw_place: after the run, words {rows, columns, right places, right guesses, order[tiles], places[tiles], guesses[tiles]}. */
+const uint32_t *engine_jigsaw_place(void *session);
+/* wf_reconstruct: after the run, words {width, height}, then the pixels, four bytes each. */
+const uint8_t *engine_reconstruct(void *session);
 
 /* ---- threads (wasmformer-*-mt.wasm; elsewhere they return 0) ---- */
 /* Helper `index` (1 … threads − 1) is a worker with an instance of the same module on the same memory. Prepared by the

@@ -84,12 +84,12 @@ static wf_status read_page(bundle *b, wf_error *err) {
 static wf_status check_model(bundle *b, wf_error *err) {
     wf_classifier c;
     wf_status status = wf_classifier_open(b->cli, b->model, &c, err);
-    if (status == WF_OK && wf_gguf_find(wf_model_metadata(c.loaded.model), "split.count") != NULL) {
+    if (status == WF_OK && wf_gguf_find(wf_model_metadata(c.view.loaded.model), "split.count") != NULL) {
         status = wf_fail(err, WF_E_UNSUPPORTED, "split.count", -1,
-                         "%s is one part of a split model: a page takes one whole file", c.loaded.name);
+                         "%s is one part of a split model: a page takes one whole file", c.view.loaded.name);
     }
-    if (status == WF_OK && wf_model_integrity(c.loaded.model) != NULL) {
-        snprintf(b->integrity, sizeof b->integrity, "%s", wf_model_integrity(c.loaded.model));
+    if (status == WF_OK && wf_model_integrity(c.view.loaded.model) != NULL) {
+        snprintf(b->integrity, sizeof b->integrity, "%s", wf_model_integrity(c.view.loaded.model));
     }
     wf_classifier_close(&c);
     return status;

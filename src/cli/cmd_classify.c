@@ -9,9 +9,24 @@
 #include "format/json.h"
 
 typedef struct choices {
-    uint32_t topk;
+    uint32_t topk; /* 0: five, or all that reach the threshold where several classes may be there */
     bool raw;
+    double threshold; /* below 0: the model's own */
 } choices;
+
+/* What is said of a picture by default: one class of many, or any number of them. */
+static wf_scores scores_of(const wf_classifier *c, const choices *o) {
+    return o->raw ? WF_SCORES_RAW : wf_model_scores(c->view.loaded.model);
+}
+
+static uint32_t best_of(const wf_classifier *c, const choices *o, wf_class_score *top) {
+    float threshold = o->threshold >= 0 ? (float)o->threshold : wf_model_threshold(c->view.loaded.model);
+    uint32_t n = wf_classify_top(c->logits, c->classes, o->topk, scores_of(c, o), top);
+    while (n > 0 && !o->raw && top[n - 1].score < threshold) {
+        n--;
+    }
+    return n;
+}
 
 static void print_json(wf_text *t, const wf_classifier *c, const char *picture, const wf_class_score *top,
                        uint32_t n) {
@@ -36,6 +51,9 @@ static void print_text(const wf_classifier *c, const char *picture, bool several
         wf_out_text(stdout, picture);
         putchar('\n');
     }
+    if (n == 0) {
+        puts("no class reaches the threshold");
+    }
     wf_table t;
     wf_table_init(&t, "rl");
     for (uint32_t i = 0; i < n; i++) {
@@ -54,22 +72,22 @@ static int classify_all(wf_classifier *c, const choices *o, char **pictures, int
         wf_error err;
         wf_error_clear(&err);
         wf_status status = wf_classifier_run(c, pictures[i], &err);
-        uint32_t n = status == WF_OK ? wf_classify_top(c->logits, c->classes, o->topk, o->raw, top) : 0;
+        uint32_t n = status == WF_OK ? best_of(c, o, top) : 0;
         wf_text_add(&t, i == 0 ? "[" : ",");
         if (status != WF_OK) {
-            code = wf_cli_fail(c->cli, &err);
+            code = wf_cli_fail(c->view.cli, &err);
             wf_text_add(&t, "{\"image\":");
             wf_text_json_string(&t, pictures[i]);
             wf_text_add(&t, ",\"error\":");
             wf_json_error(&t, &err);
             wf_text_add(&t, "}");
-        } else if (c->cli->json) {
+        } else if (c->view.cli->json) {
             print_json(&t, c, pictures[i], top, n);
         } else {
             print_text(c, pictures[i], count > 1, top, n, o->raw);
         }
     }
-    if (c->cli->json && !t.failed) {
+    if (c->view.cli->json && !t.failed) {
         printf("%s]\n", t.data);
     }
     wf_text_free(&t);
@@ -77,10 +95,11 @@ static int classify_all(wf_classifier *c, const choices *o, char **pictures, int
 }
 
 int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
-    choices o = {5, false};
+    choices o = {0, false, -1};
     const char *eval = NULL, *classes = NULL;
     const wf_opt options[] = {
-        {"topk", 'k', WF_OPT_COUNT, "N", &o.topk, 1, 1000000, "how many classes to name (default 5)"},
+        {"topk", 'k', WF_OPT_COUNT, "N", &o.topk, 1, 1000000, "how many classes to name (default 5; all from a threshold on)"},
+        {"threshold", 0, WF_OPT_REAL, "P", &o.threshold, 0, 0, "name classes from this score on (default: the model's)"},
         {"raw", 0, WF_OPT_FLAG, NULL, &o.raw, 0, 0, "logits instead of probabilities"},
         {"eval", 0, WF_OPT_TEXT, "DIR", &eval, 0, 0, "measure accuracy over the pictures in DIR/CLASS/"},
         {"classes", 0, WF_OPT_TEXT, "FILE", &classes, 0, 0,
@@ -104,6 +123,10 @@ int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
     if (parsed != WF_PARSED) {
         return parsed == WF_PARSED_HELP ? WF_EXIT_OK : WF_EXIT_USAGE;
     }
+    if (o.threshold > 1 || (o.threshold >= 0 && o.raw)) {
+        wf_fail(&err, WF_E_ARGUMENT, "threshold", -1, "--threshold is a score from 0 to 1, and --raw gives none");
+        return wf_cli_usage_error(cli, &err);
+    }
     if ((n > 1) == (eval != NULL) || (classes != NULL && eval == NULL)) {
         wf_fail(&err, WF_E_ARGUMENT, "classify", -1,
                 "classify takes pictures, or --eval DIR (and then perhaps --classes FILE)");
@@ -112,12 +135,18 @@ int wf_cmd_classify(wf_cli *cli, int argc, char **argv) {
     wf_classifier c;
     wf_class_score *top = NULL;
     int code;
-    if (wf_classifier_open(cli, argv[0], &c, &err) != WF_OK ||
-        wf_alloc_array((void **)&top, o.topk < c.classes ? o.topk : c.classes, sizeof *top, "the result",
-                       &err) != WF_OK) {
+    bool open = wf_classifier_open(cli, argv[0], &c, &err) == WF_OK;
+    bool several = open && wf_model_scores(c.view.loaded.model) == WF_SCORES_SIGMOID;
+    if (open && several && eval != NULL) {
+        wf_fail(&err, WF_E_UNSUPPORTED, "eval", -1, "%s may see several classes in a picture, and a folder tells one: --eval is for models "
+                "that name one class", c.view.loaded.name);
+        open = false;
+    }
+    uint32_t wanted = o.topk != 0 ? o.topk : several ? c.classes : 5;
+    o.topk = open && wanted > c.classes ? c.classes : wanted;
+    if (!open || wf_alloc_array((void **)&top, o.topk, sizeof *top, "the result", &err) != WF_OK) {
         code = wf_cli_fail(cli, &err);
     } else {
-        o.topk = o.topk < c.classes ? o.topk : c.classes;
         code = eval != NULL ? wf_evaluate(&c, eval, classes) : classify_all(&c, &o, argv + 1, n - 1, top);
     }
     wf_free(top);

@@ -109,14 +109,14 @@ static wf_status class_of(const evaluation *e, const char *folder, uint32_t *out
     }
     return wf_fail(err, WF_E_ARGUMENT, folder, -1,
                    "the folder %s is no class of %s: name folders by label or index, or give --classes FILE",
-                   folder, e->c->loaded.name);
+                   folder, e->c->view.loaded.name);
 }
 
 /* ---- running ---- */
 
 static void count_one(const evaluation *e, tally *t) {
     wf_class_score top[5];
-    uint32_t n = wf_classify_top(e->c->logits, e->c->classes, 5, true, top);
+    uint32_t n = wf_classify_top(e->c->logits, e->c->classes, 5, WF_SCORES_RAW, top);
     t->pictures++;
     for (uint32_t i = 0; i < n; i++) {
         t->first += i == 0 && top[i].index == t->index;
@@ -148,7 +148,7 @@ static wf_status run_all(evaluation *e, wf_error *err) {
     wf_names classes;
     memset(&classes, 0, sizeof classes);
     wf_bar bar;
-    wf_bar_init(&bar, e->c->cli, false);
+    wf_bar_init(&bar, e->c->view.cli, false);
     wf_status status = wf_names_read(e->folder, &classes, err);
     e->tallies = wf_arena_alloc(&e->arena, (classes.count + 1) * sizeof *e->tallies);
     for (size_t i = 0; i < classes.count && status == WF_OK && e->tallies != NULL; i++) {
@@ -229,8 +229,8 @@ int wf_evaluate(wf_classifier *c, const char *folder, const char *classes) {
     double seconds = (double)(wf_platform_now_ns() - began) / 1e9;
     int code = WF_EXIT_OK;
     if (status != WF_OK) {
-        code = wf_cli_fail(c->cli, &err);
-    } else if (c->cli->json) {
+        code = wf_cli_fail(c->view.cli, &err);
+    } else if (c->view.cli->json) {
         print_json(&e, seconds);
     } else {
         print_text(&e, seconds);

@@ -9,19 +9,7 @@
 
 enum { MAX_PICTURE_BYTES = 512 << 20 };
 
-static wf_status check_output(wf_classifier *c, wf_error *err) {
-    wf_output_info out;
-    WF_TRY(wf_session_output(c->loaded.session, 0, &out, err));
-    if (wf_session_output_count(c->loaded.session) != 1 || out.n_dims != 2) {
-        return wf_fail(err, WF_E_UNSUPPORTED, "output", -1,
-                       "%s gives feature maps, not classes: use `wasmformer run` to read them",
-                       c->loaded.name);
-    }
-    c->classes = out.dims[1];
-    return WF_OK;
-}
-
-wf_status wf_classifier_open(const wf_cli *cli, const char *model, wf_classifier *out, wf_error *err) {
+wf_status wf_viewer_open(const wf_cli *cli, const char *model, wf_viewer *out, wf_error *err) {
     memset(out, 0, sizeof *out);
     out->cli = cli;
     WF_TRY(wf_load_model(cli, model, true, &out->loaded, err));
@@ -34,16 +22,38 @@ wf_status wf_classifier_open(const wf_cli *cli, const char *model, wf_classifier
     }
     WF_TRY(wf_session_create(out->loaded.model, NULL, 0, &out->loaded.session, err));
     WF_TRY(wf_session_prepare(out->loaded.session, 1, p->height, p->width, err));
+    return wf_alloc_array((void **)&out->pixels, (uint64_t)3 * p->width * p->height, sizeof(float),
+                          "a picture", err);
+}
+
+void wf_viewer_close(wf_viewer *v) {
+    wf_free(v->pixels);
+    wf_loaded_free(&v->loaded);
+}
+
+static wf_status check_output(wf_classifier *c, wf_error *err) {
+    const wf_loaded *l = &c->view.loaded;
+    wf_output_info out;
+    WF_TRY(wf_session_output(l->session, 0, &out, err));
+    if (wf_session_output_count(l->session) != 1 || out.n_dims != 2 || wf_model_output_kind(l->model, 0) != NULL) {
+        return wf_fail(err, WF_E_UNSUPPORTED, "output", -1,
+                       "%s gives feature maps or what another task needs, not classes: use `wasmformer run` to read them",
+                       l->name);
+    }
+    c->classes = out.dims[1];
+    return WF_OK;
+}
+
+wf_status wf_classifier_open(const wf_cli *cli, const char *model, wf_classifier *out, wf_error *err) {
+    memset(out, 0, sizeof *out);
+    WF_TRY(wf_viewer_open(cli, model, &out->view, err));
     WF_TRY(check_output(out, err));
-    WF_TRY(wf_alloc_array((void **)&out->pixels, (uint64_t)3 * p->width * p->height, sizeof(float),
-                          "a picture", err));
     return wf_alloc_array((void **)&out->logits, out->classes, sizeof(float), "the scores", err);
 }
 
 void wf_classifier_close(wf_classifier *c) {
-    wf_free(c->pixels);
     wf_free(c->logits);
-    wf_loaded_free(&c->loaded);
+    wf_viewer_close(&c->view);
 }
 
 wf_status wf_picture_read(const char *path, const wf_image_params *p, float *dst, wf_error *err) {
@@ -61,25 +71,30 @@ wf_status wf_picture_read(const char *path, const wf_image_params *p, float *dst
     return status;
 }
 
-wf_status wf_classifier_run(wf_classifier *c, const char *picture, wf_error *err) {
+wf_status wf_viewer_show(wf_viewer *v, const char *picture, wf_error *err) {
     WF_TRY(wf_check_interrupt(err));
-    WF_TRY(wf_picture_read(picture, c->image, c->pixels, err));
-    uint64_t n = wf_session_input_elements(c->loaded.session);
-    void *input = wf_session_input(c->loaded.session);
-    if (c->cli->backend == WF_BACKEND_F64) {
+    WF_TRY(wf_picture_read(picture, v->image, v->pixels, err));
+    uint64_t n = wf_session_input_elements(v->loaded.session);
+    void *input = wf_session_input(v->loaded.session);
+    if (v->cli->backend == WF_BACKEND_F64) {
         for (uint64_t i = 0; i < n; i++) {
-            ((double *)input)[i] = c->pixels[i];
+            ((double *)input)[i] = v->pixels[i];
         }
     } else {
-        memcpy(input, c->pixels, (size_t)n * sizeof(float));
+        memcpy(input, v->pixels, (size_t)n * sizeof(float));
     }
-    WF_TRY(wf_run_session(c->cli, c->loaded.session, NULL, err));
-    WF_TRY(wf_session_read_f32(c->loaded.session, 0, c->logits, err));
+    return WF_OK;
+}
+
+wf_status wf_classifier_run(wf_classifier *c, const char *picture, wf_error *err) {
+    WF_TRY(wf_viewer_show(&c->view, picture, err));
+    WF_TRY(wf_run_session(c->view.cli, c->view.loaded.session, NULL, err));
+    WF_TRY(wf_session_read_f32(c->view.loaded.session, 0, c->logits, err));
     return wf_classify_check(c->logits, c->classes, err);
 }
 
 const char *wf_classifier_label(const wf_classifier *c, uint32_t index, char buffer[24]) {
-    const char *label = wf_model_label(c->loaded.model, index);
+    const char *label = wf_model_label(c->view.loaded.model, index);
     if (label == NULL) {
         snprintf(buffer, 24, "class_%u", index);
         label = buffer;

@@ -1,6 +1,6 @@
 /* The three forms of --config: a bare object of constructor arguments, a golden's JSON (its "constructor" and "class" are read),
    and a Hugging Face config.json (it has "model_type"). In the first two an object "wf" may add what a constructor cannot say:
-   {"name", "license", "image_size", "crop_pct", "resample", "round_long_side", "mean", "std", "labels"}. */
+   {"name", "license", "image_size", "crop_pct", "resample", "round_long_side", "mean", "std", "labels", "scores", "threshold"}. */
 #include "convert/mapping.h"
 
 #include <string.h>
@@ -30,13 +30,32 @@ wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o) {
     return WF_OK;
 }
 
+bool wf_map_arg_size(wf_mapping *m, const char *key, uint32_t out[2]) {
+    const wf_json *v = wf_map_key(m, key);
+    if (v == NULL || v->kind == WF_JSON_NULL) {
+        return false;
+    }
+    bool list = v->kind == WF_JSON_ARRAY && v->count == 2;
+    for (size_t i = 0; i < 2; i++) {
+        unsigned long long u;
+        const wf_json *item = list ? wf_json_at(v, i) : v;
+        if (item == NULL || !wf_json_to_u64(item, &u) || u == 0 || u > 1 << 15) {
+            wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no size of a picture: one whole number from 1 to 32768, or "
+                        "[height, width], is wanted", key, m->config.file);
+            return false;
+        }
+        out[i] = (uint32_t)u;
+    }
+    return true;
+}
+
 /* Not for the reader of a finished model: training, what the tensors tell, and what a library notes about itself. */
 static const char *const silent[] = {
     "wf", "class", "constructor", "model_type",
     /* training */
     "drop_rate", "drop_path_rate", "layer_scale_init_value", "initializer_range", "init_cfg", "pretrained", "proj_drop_rate",
     "pos_drop_rate", "problem_type", "layer_scale_init_values", "res_scale_init_values",
-    "attn_drop_rate", "patch_drop_rate", "attention_probs_dropout_prob", "hidden_dropout_prob",
+    "attn_drop_rate", "patch_drop_rate", "dropout_rate", "attn_dropout_rate", "feat_dim", "attention_probs_dropout_prob", "hidden_dropout_prob",
     /* the tensors tell */
     "in_patch_size", "down_patch_size", "patch_sizes", "patch_size", "stride", "in_chans", "num_channels", "mlp_ratio",
     "num_encoder_blocks", "add_pos_embs", "downsample_norm", "use_mlp_head", "mlp_bias",
@@ -45,7 +64,8 @@ static const char *const silent[] = {
     "architectures", "dtype", "torch_dtype", "transformers_version", "label2id", "_name_or_path", "return_dict", "output_attentions",
     "output_hidden_states", "use_return_dict", "encoder_stride", "pooler_act", "pooler_output_size", "id2label", "num_labels"};
 static const char *const own_keys[] = {"name", "license", "image_size", "crop_pct", "resample", "mean", "std", "labels", "round_long_side",
-                                       "norm_kind", "norm_placement", "norm_depth_scaling", "norm_epsilon"};
+                                       "norm_kind", "norm_placement", "norm_depth_scaling", "norm_epsilon",
+                                       "scores", "threshold"};
 
 static bool listed(const char *key, const char *const *list, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -71,7 +91,7 @@ void wf_map_name_ignored(wf_mapping *m) {
         if (v->key != NULL && !listed(v->key, own_keys, sizeof own_keys / sizeof own_keys[0])) {
             wf_map_list_add(m, &m->ignored, wf_map_format(m, "\"%.100s\" in \"wf\" of %s: known are name, license, image_size, "
                                                           "crop_pct, resample, round_long_side, mean, std, labels, norm_kind, norm_placement, "
-                                                          "norm_depth_scaling and norm_epsilon", v->key, c->file));
+                                                          "norm_depth_scaling, norm_epsilon, scores and threshold", v->key, c->file));
         }
     }
 }

@@ -20,11 +20,14 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
         s.stored_k = s.k;
         return s;
     }
-    if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
+    if (wf_map_is_matrix(r)) {
         bool quantized = wanted != WF_F32 && wanted != WF_F16 && wanted != WF_F64;
         s.type = quantized && wf_map_is_kept(m, r) ? WF_F16 : wanted;
-        s.k = r->source->elements / d[0];
+        bool square = r->kind == WF_MAP_INPUT_FIRST;
+        s.k = square ? (d[0] > d[2] ? d[0] : d[2]) : r->kind == WF_MAP_DECONV ? d[0] : r->source->elements / d[0];
         s.rows = elements / s.k;
+    } else if (r->kind == WF_MAP_TILED) {
+        s.k = elements * r->repeat;
     } else if (r->kind == WF_MAP_TABLE_ROWS) {
         s.k = d[r->source->n_dims - 1];
         s.rows = elements / s.k;
@@ -124,7 +127,7 @@ wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[
     for (uint32_t i = 0; i < m->row_count; i++) {
         wf_map_stored s = wf_map_stored_of(m, &m->rows[i], type);
         wf_layer_loss one = {m->rows[i].source->name, 0};
-        if (m->rows[i].kind != WF_MAP_LINEAR && m->rows[i].kind != WF_MAP_CONV) {
+        if (!wf_map_is_matrix(&m->rows[i])) {
             continue;
         }
         WF_TRY(layer_loss(m, &m->rows[i], &s, &one.loss, err));
@@ -144,7 +147,7 @@ wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_er
         const wf_map_row *r = &m->rows[i];
         wf_map_stored s = wf_map_stored_of(m, r, o->type);
         double loss;
-        if (r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV) {
+        if (wf_map_is_matrix(r)) {
             WF_TRY(layer_loss(m, r, &s, &loss, err));
             o->layer(o->user, r->name, s.type, loss);
         }
@@ -208,6 +211,7 @@ static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, 
     }
     WF_TRY(m->metadata(m, w, err));
     WF_TRY(add_image(m, w, err));
+    WF_TRY(wf_map_write_meaning(m, w, err));
     WF_TRY(add_list(w, "wf.labels", &m->labels, err));
     WF_TRY(add_list(w, "wf.taps", &m->taps, err));
     WF_TRY(add_list(w, "wf.assumptions", &m->assumptions, err));
@@ -237,7 +241,7 @@ static wf_status declare_tensors(const wf_mapping *m, wf_dtype type, wf_gguf_wri
             status = wf_int8_declare(m, i, w, err);
             continue;
         }
-        status = wf_gguf_add_tensor(w, m->rows[i].name, s.type, m->rows[i].kind == WF_MAP_VECTOR ? 1 : 2, dims, err);
+        status = wf_gguf_add_tensor(w, m->rows[i].name, s.type, wf_map_is_vector(&m->rows[i]) ? 1 : 2, dims, err);
     }
     return status;
 }

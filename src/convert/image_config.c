@@ -150,6 +150,24 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed) {
     }
 }
 
+/* Several classes at once: our "scores" says so, or HF's problem_type. */
+static void read_scores(wf_mapping *m) {
+    const wf_json *scores = own(m, "scores"), *problem = wf_map_key(m, "problem_type");
+    double threshold = 0.5;
+    if (scores != NULL && (scores->kind != WF_JSON_STRING || (strcmp(scores->string, "sigmoid") != 0 && strcmp(scores->string, "softmax") != 0))) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"scores\" of %s is neither \"softmax\" (one class) nor \"sigmoid\" (any number of "
+                    "them)", m->config.file);
+        return;
+    }
+    m->sigmoid = scores != NULL ? strcmp(scores->string, "sigmoid") == 0
+                                : problem != NULL && problem->kind == WF_JSON_STRING &&
+                                      strcmp(problem->string, "multi_label_classification") == 0;
+    if (own(m, "threshold") != NULL && !number(own(m, "threshold"), 0, 1, &threshold)) {
+        wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"threshold\" of %s is no number from 0 to 1", m->config.file);
+    }
+    m->threshold = (float)threshold;
+}
+
 void wf_map_labels(wf_mapping *m) {
     const wf_json *list = own(m, "labels");
     const wf_json *by_id = m->config.kind == WF_CONFIG_HF ? wf_map_key(m, "id2label") : NULL;
@@ -157,6 +175,7 @@ void wf_map_labels(wf_mapping *m) {
     if (m->classes == 0) {
         return;
     }
+    read_scores(m);
     if (from == NULL) {
         wf_map_assume(m, "labels class_0 … class_%u", m->classes - 1);
     } else if (from->count != m->classes) {
@@ -172,4 +191,18 @@ void wf_map_labels(wf_mapping *m) {
         }
         wf_map_list_add(m, &m->labels, v != NULL && v->string != NULL ? v->string : wf_map_format(m, "class_%u", i));
     }
+}
+
+wf_status wf_map_write_meaning(const wf_mapping *m, wf_gguf_writer *w, wf_error *err) {
+    if (m->output_count != 0) {
+        WF_TRY(wf_gguf_add_array(w, "wf.outputs", WF_GGUF_STRING, m->outputs, m->output_count, err));
+    }
+    if (m->grid[0] != 0) {
+        WF_TRY(wf_gguf_add_array(w, "wf.grid", WF_GGUF_U32, m->grid, 2, err));
+    }
+    if (!m->sigmoid) {
+        return WF_OK;
+    }
+    WF_TRY(wf_gguf_add_string(w, "wf.scores", "sigmoid", err));
+    return wf_gguf_add_f32(w, "wf.threshold", m->threshold, err);
 }

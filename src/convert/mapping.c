@@ -81,7 +81,8 @@ const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
 /* The source tensor, if it is there and has the form of `kind`; NULL without an error when absent and optional. */
 static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf_map_kind kind, bool optional) {
     static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]",
-                                         "[1, rows, c] or [rows, c]", "[c, 1, kh, kw]"};
+                                         "[1, rows, c] or [rows, c]", "[c, 1, kh, kw]",
+                                         "[in, heads, d] or [heads, d, out] of a square matrix", "[heads, d]", "[in, c, p, p]", "[c]"};
     if (m->status != WF_OK) {
         return NULL;
     }
@@ -95,7 +96,11 @@ static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf
         return NULL;
     }
     bool flat = t->n_dims == 4 && t->dims[2] == 1 && t->dims[3] == 1;
-    bool fits = kind == WF_MAP_VECTOR      ? t->n_dims == 1
+    uint64_t side = t->n_dims == 3 && t->dims[0] > t->dims[2] ? t->dims[0] : t->n_dims == 3 ? t->dims[2] : 0;
+    bool fits = kind == WF_MAP_VECTOR || kind == WF_MAP_TILED ? t->n_dims == 1
+                : kind == WF_MAP_FLAT        ? t->n_dims == 1 || t->n_dims == 2
+                : kind == WF_MAP_INPUT_FIRST ? t->n_dims == 3 && side <= UINT32_MAX && side * side == t->elements
+                : kind == WF_MAP_DECONV      ? t->n_dims == 4 && t->dims[2] == t->dims[3]
                 : kind == WF_MAP_LINEAR    ? t->n_dims == 2 || flat
                 : kind == WF_MAP_CONV      ? t->n_dims == 4
                 : kind == WF_MAP_TABLE_CHW ? t->n_dims == 4 && t->dims[0] == 1
@@ -135,12 +140,12 @@ static bool add_row(wf_mapping *m, const wf_map_row *row) {
 
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
     const wf_source_tensor *t = expect(m, source_name, kind, optional);
-    wf_map_row row = {t, {NULL}, name, kind, NULL};
+    wf_map_row row = {t, {NULL}, name, kind, NULL, 0};
     return t != NULL && add_row(m, &row);
 }
 
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind) {
-    wf_map_row row = {NULL, {NULL}, name, kind, NULL};
+    wf_map_row row = {NULL, {NULL}, name, kind, NULL, 0};
     for (uint32_t i = 0; i < count; i++) {
         const wf_source_tensor *t = expect(m, source_names[i], kind, false);
         if (t == NULL) {
@@ -152,7 +157,8 @@ bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count
         }
         uint32_t last = kind == WF_MAP_LINEAR ? 1 : t->n_dims - 1;
         bool differs = t->dims[last] != row.source->dims[kind == WF_MAP_LINEAR ? 1 : row.source->n_dims - 1];
-        if ((kind != WF_MAP_VECTOR && differs) || (kind == WF_MAP_DEPTHWISE && t->dims[2] != row.source->dims[2])) {
+        bool vectors = kind == WF_MAP_VECTOR || kind == WF_MAP_FLAT;
+        if ((!vectors && differs) || (kind == WF_MAP_DEPTHWISE && t->dims[2] != row.source->dims[2])) {
             wf_map_fail(m, WF_E_SHAPE, source_names[i], "tensor \"%s\" has rows of another length than \"%s\", with which it belongs together",
                         source_names[i], source_names[0]);
             return false;
@@ -165,6 +171,25 @@ bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count
 void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool bias_optional) {
     wf_map_tensor(m, wf_map_format(m, "%s.weight", source_name), wf_map_format(m, "%s.weight", name), kind, false);
     wf_map_tensor(m, wf_map_format(m, "%s.bias", source_name), wf_map_format(m, "%s.bias", name), WF_MAP_VECTOR, bias_optional);
+}
+
+void wf_map_deconv(wf_mapping *m, const char *source_name, const char *name) {
+    const wf_source_tensor *weight = expect(m, wf_map_format(m, "%s.weight", source_name), WF_MAP_DECONV, false);
+    const wf_source_tensor *bias = expect(m, wf_map_format(m, "%s.bias", source_name), WF_MAP_TILED, false);
+    if (weight == NULL || bias == NULL) {
+        return;
+    }
+    if (weight->dims[2] > 1024 || bias->elements != weight->dims[1]) {
+        wf_map_fail(m, WF_E_SHAPE, weight->name, "tensor \"%s\" makes patches of %llu × %llu and %llu channels, which \"%s\" does not fit",
+                    weight->name, (unsigned long long)weight->dims[2], (unsigned long long)weight->dims[3],
+                    (unsigned long long)weight->dims[1], bias->name);
+        return;
+    }
+    wf_map_row matrix = {weight, {NULL}, wf_map_format(m, "%s.weight", name), WF_MAP_DECONV, NULL, 0};
+    wf_map_row vector = {bias, {NULL}, wf_map_format(m, "%s.bias", name), WF_MAP_TILED, NULL, (uint32_t)(weight->dims[2] * weight->dims[3])};
+    if (add_row(m, &matrix)) {
+        add_row(m, &vector);
+    }
 }
 
 static const char *repbn_root(wf_mapping *m, const char *name) {

@@ -16,7 +16,11 @@ typedef enum wf_map_kind {
     WF_MAP_CONV,     /* [out, in, kh, kw] → [out, (kh, kw, in)] */
     WF_MAP_TABLE_CHW, /* [1, c, h, w] → [h·w, c]: stays F32 */
     WF_MAP_TABLE_ROWS, /* [1, rows, c] or [rows, c]: stays F32 */
-    WF_MAP_DEPTHWISE  /* [c, 1, kh, kw] → [kh·kw, c]: stays F32 */
+    WF_MAP_DEPTHWISE, /* [c, 1, kh, kw] → [kh·kw, c]: stays F32 */
+    WF_MAP_INPUT_FIRST, /* [in, heads, d] or [heads, d, out], square: JAX's order → [out, in] */
+    WF_MAP_FLAT,      /* [heads, d]: a vector in two dimensions */
+    WF_MAP_DECONV,    /* a transposed convolution whose steps are as wide as its kernel: [in, c, p, p] → [(p, p, c), in] */
+    WF_MAP_TILED      /* its bias: [c], repeated for each of the p·p cells */
 } wf_map_kind;
 
 enum { WF_MAP_STACK = 4 };
@@ -27,7 +31,14 @@ typedef struct wf_map_row {
     const char *name;
     wf_map_kind kind;
     const struct wf_rewrite *rewrite; /* what happens to it on the way (rewrite.h), or NULL */
+    uint32_t repeat; /* WF_MAP_TILED: p·p */
 } wf_map_row;
+static inline bool wf_map_is_matrix(const wf_map_row *r) {
+    return r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV || r->kind == WF_MAP_INPUT_FIRST || r->kind == WF_MAP_DECONV;
+}
+static inline bool wf_map_is_vector(const wf_map_row *r) {
+    return r->kind == WF_MAP_VECTOR || r->kind == WF_MAP_FLAT || r->kind == WF_MAP_TILED;
+}
 
 /* The stored geometry of a row of the map: `rows` of k elements, padded to stored_k. */
 typedef struct wf_map_stored {
@@ -83,6 +94,11 @@ typedef struct wf_mapping {
     const char *architecture, *family; /* general.architecture; "sail-sg/poolformer", "timm", "transformers" */
     const char *name, *license; /* NULL: the config's, or none */
     uint32_t classes;         /* 0: no classifier */
+    const char *const *outputs; /* what the outputs are, where they are not classes or maps: wf.outputs */
+    uint32_t output_count;
+    uint32_t grid[2];         /* of an output "position": wf.grid; else 0 */
+    bool sigmoid;             /* each class has a probability of its own: wf.scores, wf.threshold */
+    float threshold;
     wf_image_params image;
     bool grid_bound;          /* runs at its own picture size only */
     const char *keep;         /* patterns of matrices that stay F16 when the type is a quantized one, or NULL */
@@ -142,6 +158,8 @@ void wf_map_affine(wf_mapping *m, const char *source_name, const char *name, wf_
 const char *wf_map_norm_kind(wf_mapping *m, const char *source_name);
 /* The tensors of a norm of this kind as NAME.{weight, bias, mean, var, alpha}. */
 void wf_map_norm(wf_mapping *m, const char *kind, const char *source_name, const char *name);
+/* A transposed convolution (WF_MAP_DECONV) and its bias. */
+void wf_map_deconv(wf_mapping *m, const char *source_name, const char *name);
 /* Is there a RepBN (SLAB) under this name: P.{alpha, bn.*}, or inside a LinearNorm, P.norm2.{alpha, bn.*}? */
 bool wf_map_is_repbn(wf_mapping *m, const char *source_name);
 /* It, as NAME.{weight, bias, mean, var, alpha}. */
@@ -167,6 +185,8 @@ uint32_t wf_map_number(wf_mapping *m, const char *key, const wf_json *v);
 uint32_t wf_map_arg_item(wf_mapping *m, const char *key, uint32_t i);
 /* Fails when the config says another number there than the checkpoint has. */
 void wf_map_expect_item(wf_mapping *m, const char *key, uint32_t i, uint32_t found);
+/* args.KEY as [height, width], or one number for both. False where it is absent, or no size (and then it fails). */
+bool wf_map_arg_size(wf_mapping *m, const char *key, uint32_t out[2]);
 bool wf_map_arg_bool(wf_mapping *m, const char *key, bool fallback);
 /* The norm of a node after the rewrite; `before` where it was not replaced. */
 const char *wf_map_norm_of(const wf_mapping *m, const char *node, const char *before);
@@ -191,6 +211,8 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed);
 void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct);
 wf_image_params wf_map_imagenet(uint32_t size, float crop_pct);
 void wf_map_labels(wf_mapping *m);
+/* What the outputs mean, as the metadata that runtime/meaning.c reads. */
+wf_status wf_map_write_meaning(const wf_mapping *m, wf_gguf_writer *w, wf_error *err);
 
 /* emit.c: writes the whole file; golden may be NULL. */
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,
@@ -203,6 +225,7 @@ typedef struct wf_map_reader {
     const wf_map_row *row;
     wf_map_stored stored; /* as F32 */
     double *exact, *source; /* [k] each: a row in double, and as it lies in the source */
+    double *whole; /* the whole source, where its rows are the stored columns; else NULL */
 } wf_map_reader;
 wf_status wf_map_reader_open(wf_map_reader *out, const wf_mapping *m, const wf_map_row *row, wf_error *err);
 void wf_map_reader_close(wf_map_reader *r);

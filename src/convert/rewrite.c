@@ -47,7 +47,8 @@ static wf_status plan(wf_rewriter *p, wf_error *err) {
     }
     for (uint32_t i = 0; i < p->streams.norm_count; i++) {
         const wf_stream_norm *norm = &p->streams.norms[i];
-        if (norm->weight == WF_NONE || !(p->o->fold || (needed && wf_norms_change(p, norm->stream)))) {
+        bool nothing = norm->weight == WF_NONE && p->streams.graph->nodes[norm->node].op != WF_OP_REPBN; /* to fold */
+        if (nothing || !(p->o->fold || (needed && wf_norms_change(p, norm->stream)))) {
             continue;
         }
         if (norm->producer == WF_NONE && norm->unfoldable != NULL) {

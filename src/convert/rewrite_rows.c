@@ -22,11 +22,36 @@ static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t
 
 wf_status wf_map_reader_open(wf_map_reader *out, const wf_mapping *m, const wf_map_row *row, wf_error *err) {
     void *memory;
-    *out = (wf_map_reader){m, row, wf_map_stored_of(m, row, WF_F32), NULL, NULL};
-    WF_TRY(wf_alloc_array(&memory, 2 * out->stored.k, sizeof(double), row->source->name, err));
+    *out = (wf_map_reader){m, row, wf_map_stored_of(m, row, WF_F32), NULL, NULL, NULL};
+    bool made = row->rewrite != NULL && row->rewrite->made;
+    bool turned = !made && (row->kind == WF_MAP_INPUT_FIRST || row->kind == WF_MAP_DECONV);
+    uint64_t whole = turned ? out->stored.rows * out->stored.k : 0;
+    WF_TRY(wf_alloc_array(&memory, 2 * out->stored.k + whole, sizeof(double), row->source->name, err));
     out->exact = memory;
     out->source = out->exact + out->stored.k;
-    return WF_OK;
+    if (!turned) {
+        return WF_OK;
+    }
+    out->whole = out->source + out->stored.k;
+    wf_status status = read_stacked(m, row, 0, whole, out->whole, err);
+    if (status != WF_OK) {
+        wf_free(memory);
+    }
+    return status;
+}
+
+/* Row i of a matrix whose source has the inputs as rows. */
+static void read_column(const wf_map_reader *reader, uint64_t i, double *line) {
+    const uint64_t k = reader->stored.k, *d = reader->row->source->dims;
+    uint64_t at = i / k * k * k + i % k, step = k; /* INPUT_FIRST: squares, one below the other */
+    if (reader->row->kind == WF_MAP_DECONV) {      /* row (cell, channel) of [in, channel, cell] */
+        uint64_t cells = d[2] * d[3];
+        at = i % d[1] * cells + i / d[1];
+        step = d[1] * cells;
+    }
+    for (uint64_t c = 0; c < k; c++) {
+        line[c] = reader->whole[at + c * step];
+    }
 }
 
 void wf_map_reader_close(wf_map_reader *r) { wf_free(r->exact); }
@@ -43,6 +68,17 @@ wf_status wf_map_read_source(const wf_map_reader *reader, uint64_t i, double *li
     if (r->kind == WF_MAP_TABLE_CHW || r->kind == WF_MAP_DEPTHWISE) {
         for (uint64_t c = 0; c < s.k; c++) {
             WF_TRY(read_stacked(m, r, c * s.rows + i, 1, line + c, err));
+        }
+        return WF_OK;
+    }
+    if (reader->whole != NULL) {
+        read_column(reader, i, line);
+        return WF_OK;
+    }
+    if (r->kind == WF_MAP_TILED) {
+        WF_TRY(wf_source_read_f64(m->source, r->source, 0, d[0], reader->source, err));
+        for (uint64_t c = 0; c < s.k; c++) {
+            line[c] = reader->source[c % d[0]];
         }
         return WF_OK;
     }
@@ -137,7 +173,7 @@ wf_status wf_map_read_rewritten(const wf_map_reader *reader, uint64_t i, double 
     const wf_map_row *r = reader->row;
     const struct wf_rewrite *w = r->rewrite;
     const wf_map_stored s = reader->stored;
-    const bool matrix = r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV, vector = r->kind == WF_MAP_VECTOR;
+    const bool matrix = wf_map_is_matrix(r), vector = wf_map_is_vector(r);
     i = row_before(w, matrix, i, s.rows);
     WF_TRY(wf_map_read_source(reader, i, line, err));
     if (w == NULL) {

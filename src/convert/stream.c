@@ -31,7 +31,23 @@ static bool is_product(const wf_node *n) { return n->op == WF_OP_LINEAR || n->op
 /* Its output holds the rows of in0, unchanged in kind. */
 static bool passes_on(const wf_node *n) {
     return n->op == WF_OP_RESIDUAL || n->op == WF_OP_ADD_TABLE || n->op == WF_OP_POSITION || n->op == WF_OP_PREFIX ||
-           n->op == WF_OP_SEGMENT_MEAN;
+           n->op == WF_OP_SEGMENT_MEAN || n->op == WF_OP_TAKE_ROWS;
+}
+
+/* Rows of in0 and nothing else. */
+static bool selects(const wf_node *n) { return n->op == WF_OP_SEGMENT_MEAN || n->op == WF_OP_TAKE_ROWS; }
+
+/* Where rows that were picked come from. */
+static wf_id selected_from(const wf_graph *g, wf_id id) {
+    while (selects(&g->nodes[id])) {
+        id = g->nodes[id].in[0];
+    }
+    return id;
+}
+
+/* Picked rows of one norm side by side: what is folded into a reader repeats, as it does over the cells of a convolution. */
+static bool is_twofold(const wf_graph *g, const wf_node *n, wf_id norm) {
+    return n->op == WF_OP_CONCAT && selected_from(g, n->in[0]) == norm && selected_from(g, n->in[1]) == norm;
 }
 
 /* A branch that a residual sum adds: a product that nothing else reads. */
@@ -83,7 +99,7 @@ static void look_at_source(finder *f, wf_id id) {
         add_writer(f, id, id, WF_NONE, true);
         return;
     }
-    if (n->op == WF_OP_SEGMENT_MEAN) {
+    if (selects(n)) {
         return;
     }
     if (n->op != WF_OP_RESIDUAL) { /* the stream begins here */
@@ -117,7 +133,13 @@ static bool collect_readers(finder *f, wf_stream_norm *norm, wf_id node) {
         if (!first && !other) {
             continue;
         }
-        if (first && !other && n->op == WF_OP_SEGMENT_MEAN) {
+        if (is_twofold(g, n, norm->node)) {
+            if (first && !collect_readers(f, norm, i)) { /* once, not for both halves */
+                return false;
+            }
+            continue;
+        }
+        if (first && !other && selects(n)) {
             if (!collect_readers(f, norm, i)) {
                 return false;
             }

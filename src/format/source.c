@@ -235,12 +235,38 @@ static wf_status read_elements(const wf_source *s, const wf_source_tensor *t, ui
     return status;
 }
 
+enum { MASK_PIECE = 512 };
+
+/* A pruned weight times its mask. */
+static wf_status apply_mask(const wf_source *s, const wf_source_tensor *t, uint64_t first,
+                            uint64_t count, bool wide, void *dst, wf_error *err) {
+    float mask[MASK_PIECE];
+    for (uint64_t at = 0; at < count; at += MASK_PIECE) {
+        uint64_t n = count - at < MASK_PIECE ? count - at : MASK_PIECE;
+        WF_TRY(read_elements(s, t->mask, first + at, n, false, mask, err));
+        for (uint64_t i = 0; i < n; i++) {
+            if (wide) {
+                ((double *)dst)[at + i] *= (double)mask[i];
+            } else {
+                ((float *)dst)[at + i] *= mask[i];
+            }
+        }
+    }
+    return WF_OK;
+}
+
+static wf_status read_masked(const wf_source *s, const wf_source_tensor *t, uint64_t first,
+                             uint64_t count, bool wide, void *dst, wf_error *err) {
+    WF_TRY(read_elements(s, t, first, count, wide, dst, err));
+    return t->mask != NULL ? apply_mask(s, t, first, count, wide, dst, err) : WF_OK;
+}
+
 wf_status wf_source_read_f32(const wf_source *s, const wf_source_tensor *t, uint64_t first,
                              uint64_t count, float *dst, wf_error *err) {
-    return read_elements(s, t, first, count, false, dst, err);
+    return read_masked(s, t, first, count, false, dst, err);
 }
 
 wf_status wf_source_read_f64(const wf_source *s, const wf_source_tensor *t, uint64_t first,
                              uint64_t count, double *dst, wf_error *err) {
-    return read_elements(s, t, first, count, true, dst, err);
+    return read_masked(s, t, first, count, true, dst, err);
 }

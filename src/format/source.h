@@ -33,6 +33,8 @@ typedef struct wf_source_tensor {
     uint64_t storage_at; /* file offset of the storage's first byte */
     uint64_t storage_bytes;
     uint64_t first; /* element offset of the tensor inside its storage */
+    bool is_mask; /* while the table is made: of another tensor */
+    const struct wf_source_tensor *mask; /* by which reading multiplies (torch.nn.utils.prune), or NULL */
 } wf_source_tensor;
 
 typedef struct wf_source {

@@ -119,15 +119,7 @@ static int by_name(const void *context, uint32_t a, uint32_t b) {
     return strcmp(s->tensors[a].name, s->tensors[b].name);
 }
 
-wf_status wf_source_finish(wf_source *s, wf_error *err) {
-    if (s->tensor_count == 0) {
-        return wf_fail(err, WF_E_MISSING, s->container, -1,
-                       "there is no tensor in this file: save the model's state dict");
-    }
-    for (uint64_t i = 0; i < s->tensor_count; i++) {
-        WF_TRY(check_place(s, &s->tensors[i], err));
-    }
-    WF_TRY(cut_prefixes(s, err));
+static wf_status sort_names(wf_source *s, wf_error *err) {
     s->by_name = wf_arena_alloc(&s->arena, (size_t)s->tensor_count * sizeof *s->by_name);
     if (s->by_name == NULL) {
         return wf_fail(err, WF_E_MEMORY, s->container, -1,
@@ -147,4 +139,85 @@ wf_status wf_source_finish(wf_source *s, wf_error *err) {
         }
     }
     return WF_OK;
+}
+
+/* "X" of "X_orig" or "X_mask"; NULL when the name does not end so. */
+static const char *stem_of(wf_source *s, const char *name, const char *ending) {
+    size_t n = strlen(name), e = strlen(ending);
+    return n > e && strcmp(name + n - e, ending) == 0 ? wf_arena_string(&s->arena, name, n - e)
+                                                      : NULL;
+}
+
+static wf_status take_mask(wf_source *s, wf_source_tensor *t, const char *stem, wf_error *err) {
+    const char *name = wf_arena_format(&s->arena, "%s_mask", stem);
+    const wf_source_tensor *found = name != NULL ? wf_source_find(s, name) : NULL;
+    if (found == NULL || wf_source_find(s, stem) != NULL) {
+        return WF_OK; /* some other tensor whose name ends so */
+    }
+    if (found->n_dims != t->n_dims || memcmp(found->dims, t->dims, t->n_dims * sizeof *t->dims) != 0) {
+        return wf_fail(err, WF_E_SHAPE, name, -1,
+                       "the mask \"%s\" has another shape than the pruned weight \"%s\": the file is "
+                       "badly made; save the model again",
+                       name, t->name);
+    }
+    wf_source_tensor *mask = wf_arena_alloc(&s->arena, sizeof *mask);
+    if (mask == NULL) {
+        return wf_fail(err, WF_E_MEMORY, s->container, -1,
+                       "no memory for the tensor table; close other programs");
+    }
+    *mask = *found;
+    t->mask = mask;
+    return WF_OK;
+}
+
+/* torch.nn.utils.prune keeps X as X_orig and X_mask, and the model multiplies them: so does reading. The
+ * masks leave the table, X_orig becomes X. */
+static wf_status join_masks(wf_source *s, wf_error *err) {
+    uint64_t masks = 0, kept = 0;
+    for (uint64_t i = 0; i < s->tensor_count; i++) {
+        const char *stem = stem_of(s, s->tensors[i].name, "_orig");
+        WF_TRY(stem != NULL ? take_mask(s, &s->tensors[i], stem, err) : WF_OK);
+        masks += s->tensors[i].mask != NULL;
+    }
+    if (masks == 0) {
+        return WF_OK;
+    }
+    for (uint64_t i = 0; i < s->tensor_count; i++) {
+        wf_source_tensor *t = &s->tensors[i];
+        const char *stem = stem_of(s, t->name, "_mask"),
+                   *orig = stem != NULL ? wf_arena_format(&s->arena, "%s_orig", stem) : NULL;
+        const wf_source_tensor *pruned = orig != NULL ? wf_source_find(s, orig) : NULL;
+        t->is_mask = pruned != NULL && pruned->mask != NULL;
+    }
+    for (uint64_t i = 0; i < s->tensor_count; i++) {
+        wf_source_tensor t = s->tensors[i];
+        if (!t.is_mask) {
+            t.name = t.mask != NULL ? stem_of(s, t.name, "_orig") : t.name;
+            s->tensors[kept++] = t;
+        }
+    }
+    s->tensor_count = kept;
+    const char *note = s->prefix_note != NULL ? s->prefix_note : "as it is";
+    s->prefix_note = wf_arena_format(&s->arena, "%s, %llu pruned weights multiplied by their masks", note,
+                                     (unsigned long long)masks);
+    for (uint64_t i = 0; i < kept; i++) {
+        if (s->tensors[i].name == NULL || s->prefix_note == NULL) {
+            return wf_fail(err, WF_E_MEMORY, s->container, -1,
+                           "no memory for the tensor table; close other programs");
+        }
+    }
+    return sort_names(s, err);
+}
+
+wf_status wf_source_finish(wf_source *s, wf_error *err) {
+    if (s->tensor_count == 0) {
+        return wf_fail(err, WF_E_MISSING, s->container, -1,
+                       "there is no tensor in this file: save the model's state dict");
+    }
+    for (uint64_t i = 0; i < s->tensor_count; i++) {
+        WF_TRY(check_place(s, &s->tensors[i], err));
+    }
+    WF_TRY(cut_prefixes(s, err));
+    WF_TRY(sort_names(s, err));
+    return join_masks(s, err);
 }

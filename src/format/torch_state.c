@@ -2,7 +2,7 @@
    looked for under the usual names (`usual` below, in this order: the first that is a dict with
    tensors in it), else it is the top-level dict itself. Plain weights come before their moving
    average (EMA), as the official repositories evaluate what they train; BasicSR's params_ema before
-   its params, as its own inference has it. What else was there is said.
+   its params, and the teacher of self-supervised training (SiT, DINO) before its student, as their own inference has it. What else was there is said.
    A tensor is a view of a storage, whose place the container tells. */
 #include "format/torch_state.h"
 
@@ -81,7 +81,8 @@ static wf_status no_state_dict(const wf_pickle_value *top, wf_error *err) {
 }
 
 static const char *const usual[] = {"state_dict",     "model",     "params_ema", "params",
-                                    "state_dict_ema", "model_ema", "module"};
+                                    "state_dict_ema", "model_ema", "module",     "teacher",
+                                    "student"};
 enum { USUAL = sizeof usual / sizeof usual[0] };
 
 /* "state_dict (not state_dict_ema, which is there too)" */

@@ -145,8 +145,9 @@ static wf_id constant_norm(wf_graph *g, wf_id x, const char *name, float eps, bo
         return x;
     }
     uint32_t mark = wf_graph_enter(g, "%s", name);
-    n.w[0] = wf_graph_vector(g, "weight", c);
-    n.w[1] = wf_graph_vector(g, "bias", c);
+    bool bare = mean && !alpha; /* torch's batch norm with affine=False has neither scale nor shift */
+    n.w[0] = bare ? wf_graph_optional_vector(g, "weight", c) : wf_graph_vector(g, "weight", c);
+    n.w[1] = bare ? wf_graph_optional_vector(g, "bias", c) : wf_graph_vector(g, "bias", c);
     n.w[2] = mean ? wf_graph_vector(g, "mean", c) : WF_NONE;
     n.w[3] = wf_graph_vector(g, "var", c);
     n.w[4] = alpha ? wf_graph_vector(g, "alpha", 1) : WF_NONE;
@@ -310,5 +311,31 @@ wf_id wf_node_head_norm(wf_graph *g, wf_id x, const char *name, uint32_t first, 
 wf_id wf_node_average(wf_graph *g, wf_id a, wf_id b, const char *name) {
     wf_node n = node_of(WF_OP_AVERAGE, a);
     n.in[1] = b;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_relu(wf_graph *g, wf_id x, const char *name, float slope) {
+    wf_node n = node_of(WF_OP_RELU, x);
+    n.p.scale = slope;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_concat(wf_graph *g, wf_id a, wf_id b, const char *name) {
+    wf_node n = node_of(WF_OP_CONCAT, a);
+    n.in[1] = b;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_take_rows(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t h, uint32_t w) {
+    wf_node n = node_of(WF_OP_TAKE_ROWS, x);
+    n.p.first = first;
+    n.p.map_h = h;
+    n.p.map_w = w;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_pixel_shuffle(wf_graph *g, wf_id x, const char *name, uint32_t factor) {
+    wf_node n = node_of(WF_OP_PIXEL_SHUFFLE, x);
+    n.p.kernel_h = factor;
     return wf_graph_add(g, name, &n);
 }

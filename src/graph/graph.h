@@ -126,6 +126,8 @@ wf_id wf_node_pool2d(wf_graph *g, wf_id x, const char *name, uint32_t size, bool
 wf_id wf_node_depthwise(wf_graph *g, wf_id x, const char *name, uint32_t kernel);
 /* base + the same of the channels of x from `first` on; stripe: 0, or the map ends at the edges of stripes (kernels/window.h). */
 wf_id wf_node_depthwise_onto(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t kernel, uint32_t first, uint32_t stripe);
+/* slope: of the numbers below zero. */
+wf_id wf_node_relu(wf_graph *g, wf_id x, const char *name, float slope);
 wf_id wf_node_gelu(wf_graph *g, wf_id x, const char *name);
 /* base + scale · x; scale is a vector weight or WF_NONE. */
 wf_id wf_node_residual(wf_graph *g, wf_id base, wf_id x, const char *name, uint32_t scale);
@@ -167,6 +169,12 @@ wf_id wf_node_prefix(wf_graph *g, wf_id x, const char *name, uint32_t rows);
 /* Heads first … first + heads − 1 of [q | k | v] rows. */
 wf_id wf_node_head_norm(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t heads, uint32_t head_dim, float eps);
 wf_id wf_node_average(wf_graph *g, wf_id a, wf_id b, const char *name);
+/* [a | b], channels side by side. */
+wf_id wf_node_concat(wf_graph *g, wf_id a, wf_id b, const char *name);
+/* Rows first … first + h·w − 1 of each segment as a map of h × w. */
+wf_id wf_node_take_rows(wf_graph *g, wf_id x, const char *name, uint32_t first, uint32_t h, uint32_t w);
+/* [n, h, w, factor²·c] → [n, h·factor, w·factor, c]. */
+wf_id wf_node_pixel_shuffle(wf_graph *g, wf_id x, const char *name, uint32_t factor);
 
 /* ---- passes: rewrite the node list; exact up to rounding, and stop at kept nodes ---- */
 /* linear/conv2d → GELU and → residual become the epilogue of the product. */

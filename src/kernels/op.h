@@ -79,24 +79,24 @@ typedef struct wf_op_params {
     uint32_t act;                  /* wf_act: linear, conv2d, depthwise */
     float eps;                     /* norms, sla */
     uint32_t norm_by;              /* wf_norm_by: layer_norm */
-    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d, depthwise; sla: of the window */
+    uint32_t kernel_h, kernel_w;   /* conv2d, pool2d, depthwise; sla: of the window; pixel_shuffle: kernel_h cells each way */
     uint32_t depth;                /* layer_norm: what it gives is divided by √depth (LayerNorm scaling), 0 = it is not */
     uint32_t stride_h, stride_w;   /* conv2d */
     uint32_t pad_h, pad_w;         /* conv2d: zeros; pool2d: cells outside are not counted */
     uint32_t minus_input;          /* pool2d: 1 = pool(x) − x, the PoolFormer mixer */
     uint32_t heads, head_dim;      /* attention, sla, head_norm */
-    float scale;                   /* attention: on the scores */
+    float scale;                   /* attention: on the scores; relu: the slope below zero */
     uint32_t window_h, window_w;   /* attention, sla: 0 = every row sees its whole segment */
     uint32_t shift_h, shift_w;     /* attention, sla: by which the map is rolled before it is cut into windows (window.h) */
     uint32_t roll_first;           /* attention: 1 = rolled, then padded to whole windows; 0 = padded, then rolled */
     uint32_t stripe;               /* attention, sla, depthwise: 0, or the side of stripes, columns for the first half of the heads
                                       (channels), rows for the second; there are no windows then */
     uint32_t first, count;         /* segment_mean: rows first … first + count − 1 of a segment, count 0 = to its end;
-                                      head_norm: first head; position: rows in front of the grid; depthwise: first channel;
+                                      head_norm: first head; position: rows in front of the grid; depthwise: first channel; take_rows: first;
                                       layer_norm by CRMS and CARRIED: count = elements of the row before one was left out,
                                       0 = one more than there are */
     uint32_t grid_h, grid_w;       /* position: of the table */
-    uint32_t map_h, map_w;         /* position: of the picture's map */
+    uint32_t map_h, map_w;         /* position: of the picture's map; take_rows: of the result */
     uint32_t resample;             /* position: wf_position_resample */
     uint32_t int8_rows;            /* linear, conv2d: 1 = quantize each input row to int8 and use integer dots (Q8_0, I8) */
     uint32_t in_u8;                /* linear, conv2d with I8: in0 holds bytes on the grid w[WF_W_IN_GRID …] */

@@ -140,16 +140,23 @@ uint32_t wf_meta_u32s(wf_meta *m, const char *key, uint32_t count, uint32_t most
     return (uint32_t)kv->count;
 }
 
-uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char **out) {
-    const wf_gguf_kv *kv = array(m, key, count, count);
-    for (uint64_t i = 0; kv != NULL && i < count; i++) {
+static uint32_t take_strings(wf_meta *m, const char *key, const wf_gguf_kv *kv, const char **out) {
+    for (uint64_t i = 0; kv != NULL && i < kv->count; i++) {
         out[i] = wf_gguf_item_string(kv, i);
         if (out[i] == NULL) {
             wf_meta_fail(m, key, "holds something that is no text");
             return 0;
         }
     }
-    return kv != NULL ? count : 0;
+    return kv != NULL ? (uint32_t)kv->count : 0;
+}
+
+uint32_t wf_meta_strings(wf_meta *m, const char *key, uint32_t count, const char **out) {
+    return take_strings(m, key, array(m, key, count, count), out);
+}
+
+uint32_t wf_meta_strings_most(wf_meta *m, const char *key, uint32_t most, const char **out) {
+    return take_strings(m, key, array(m, key, 0, most), out);
 }
 
 wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name) {

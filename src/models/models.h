@@ -52,6 +52,8 @@ wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps);
                          such texts, one a block
      norm.depth_scaling  true: what a norm gives is divided by the root of the block's number, from 1 (absent: false) */
 void wf_meta_block_norms(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]);
+/* Any number from 1 to `most`; returns how many. */
+uint32_t wf_meta_strings_most(wf_meta *m, const char *key, uint32_t most, const char **out);
 void wf_meta_fail(wf_meta *m, const char *key, const char *why);
 
 #endif

@@ -11,8 +11,13 @@
      prefix_tokens      rows in front of the patches: class, distillation, registers
      position           "all" (rows of the prefix too), "grid" (patches only) or "none"; position.height, position.width,
                         position.resample ("bicubic", "bicubic_antialias", "bilinear")
-     head               "norm_pool", "pool_norm" or "distilled"; pool "token" (row 0) or "mean" (rows behind the prefix)
-     head.norm, head.norm_epsilon, class_count, input.channels, input.height, input.width */
+     head               "norm_pool", "pool_norm", "distilled", "concat" or "tasks"; pool "token" (row 0) or "mean" (rows behind the
+                        prefix)
+     head.norm, head.norm_epsilon, class_count, input.channels, input.height, input.width
+     concat             head.hidden_length
+     tasks              head.tasks, a list of "project", "rotate", "reconstruct", "position" in the order of the outputs;
+                        project.token, project.layers, project.hidden_length, project.length; rotate.token; reconstruct.layers;
+                        position.count (tokens are rows of the prefix) */
 #include <string.h>
 
 #include "models/models.h"
@@ -26,6 +31,7 @@ typedef struct config {
     wf_block block;
     wf_tokens tokens;
     wf_head head;
+    wf_tasks tasks;
 } config;
 
 wf_status wf_vit_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err);
@@ -100,9 +106,50 @@ static void read_head(wf_meta *m, const wf_tokens *t, wf_head *head) {
     bool mean = choose(m, "pool", pools, 2) == 1;
     head->first = mean ? t->prefix : 0;
     head->count = mean ? 0 : 1;
-    if (m->status == WF_OK && ((!mean && t->prefix == 0) || (kind == WF_HEAD_DISTILLED && (t->prefix < 2 || head->classes == 0)))) {
+    head->hidden = kind == WF_HEAD_CONCAT ? wf_meta_u32(m, "head.hidden_length", 1, MAX_WIDTH) : 0;
+    bool token = kind == WF_HEAD_CONCAT || (!mean && kind != WF_HEAD_TASKS);
+    if (m->status == WF_OK && ((token && t->prefix == 0) || (kind == WF_HEAD_DISTILLED && (t->prefix < 2 || head->classes == 0)))) {
         wf_meta_fail(m, "head", "reads a token that prefix_tokens does not give");
     }
+    if (m->status == WF_OK && kind == WF_HEAD_CONCAT && !mean) {
+        wf_meta_fail(m, "pool", "is not \"mean\", as \"concat\" needs");
+    }
+}
+
+static uint32_t read_token(wf_meta *m, const char *key, uint32_t prefix) {
+    uint32_t row = wf_meta_u32(m, key, 0, 1024);
+    if (m->status == WF_OK && row >= prefix) {
+        wf_meta_fail(m, key, "reads a token that prefix_tokens does not give");
+    }
+    return row;
+}
+
+static void read_tasks(wf_meta *m, config *c) {
+    wf_tasks *t = &c->tasks;
+    const char *names[WF_TASK_COUNT];
+    bool has[WF_TASK_COUNT] = {false};
+    uint32_t count = wf_meta_strings_most(m, "head.tasks", WF_TASK_COUNT, names);
+    for (uint32_t i = 0; i < count; i++) {
+        int kind = wf_task_kind_of(names[i]);
+        if (kind < 0 || has[kind]) {
+            wf_meta_fail(m, "head.tasks", "names something that this version does not have");
+            return;
+        }
+        has[kind] = true;
+        t->list[t->count++] = (wf_task_kind)kind;
+    }
+    t->prefix = c->tokens.prefix;
+    t->patch = c->patch;
+    t->channels = c->channels;
+    if (has[WF_TASK_PROJECT]) {
+        t->project_token = read_token(m, "project.token", t->prefix);
+        t->project_layers = wf_meta_u32(m, "project.layers", 1, 16);
+        t->project_hidden = wf_meta_u32(m, "project.hidden_length", 1, MAX_WIDTH);
+        t->project_length = wf_meta_u32(m, "project.length", 1, MAX_WIDTH);
+    }
+    t->rotate_token = has[WF_TASK_ROTATE] ? read_token(m, "rotate.token", t->prefix) : 0;
+    t->reconstruct_layers = has[WF_TASK_RECONSTRUCT] ? wf_meta_u32(m, "reconstruct.layers", 0, 16) : 0;
+    t->places = has[WF_TASK_POSITION] ? wf_meta_u32(m, "position.count", 1, MAX_WIDTH) : 0;
 }
 
 wf_status wf_vit_configure(const wf_gguf *gguf, wf_arena *arena, const void **out, wf_input_spec *input, wf_error *err) {
@@ -117,6 +164,9 @@ wf_status wf_vit_configure(const wf_gguf *gguf, wf_arena *arena, const void **ou
     read_tokens(m, &c->tokens);
     read_head(m, &c->tokens, &c->head);
     c->channels = wf_meta_u32(m, "input.channels", 1, 1024);
+    if (m->status == WF_OK && c->head.kind == WF_HEAD_TASKS) {
+        read_tasks(m, c);
+    }
     input->name = "input";
     input->channels = c->channels;
     input->height = wf_meta_u32(m, "input.height", 1, 1 << 15);
@@ -147,5 +197,10 @@ void wf_vit_build(wf_graph *g, const void *cfg, const wf_input_class *in) {
         wf_graph_scope_output(g, x);
         wf_graph_leave(g, mark);
     }
-    wf_head_build(g, x, &c->head);
+    wf_tasks tasks = c->tasks;
+    wf_head head = c->head;
+    tasks.map_h = in->h / c->patch;
+    tasks.map_w = in->w / c->patch;
+    head.tasks = &tasks;
+    wf_head_build(g, x, &head);
 }

@@ -73,6 +73,15 @@ bool wf_norm_places_of(const char *text, uint32_t out[2]) {
     }
 }
 
+int wf_task_kind_of(const char *name) {
+    static const char *const names[] = {
+#define WF_TASK(upper, text, order, build) text,
+#include "parts/parts.def"
+#undef WF_TASK
+    };
+    return index_of(names, WF_TASK_COUNT, name);
+}
+
 wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot) {
     static wf_id (*const build[])(wf_graph *, wf_id, const char *, float) = {
 #define WF_NORM(upper, text, function) function,
@@ -105,12 +114,12 @@ wf_id wf_mixer_build(wf_graph *g, wf_id n, const wf_mixer *mixer) {
 }
 
 void wf_head_build(wf_graph *g, wf_id x, const wf_head *head) {
-    static wf_id (*const build[])(wf_graph *, wf_id, const wf_head *) = {
+    static void (*const build[])(wf_graph *, wf_id, const wf_head *) = {
 #define WF_HEAD(upper, text, function) function,
 #include "parts/parts.def"
 #undef WF_HEAD
     };
-    wf_graph_output(g, "output", "nc", build[head->kind](g, x, head));
+    build[head->kind](g, x, head);
 }
 
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block) {

@@ -27,10 +27,18 @@ typedef enum wf_head_kind {
     WF_HEAD_COUNT
 } wf_head_kind;
 
+typedef enum wf_task_kind {
+#define WF_TASK(upper, name, order, build) WF_TASK_##upper,
+#include "parts/parts.def"
+#undef WF_TASK
+    WF_TASK_COUNT
+} wf_task_kind;
+
 /* The index of a part's name, or −1. */
 int wf_norm_kind_of(const char *name);
 int wf_mixer_kind_of(const char *name);
 int wf_head_kind_of(const char *name);
+int wf_task_kind_of(const char *name);
 
 /* Where a sub-layer F normalises: x → residual(x + out(F(in(x)))). Pre-LN is in, Post-LN residual, Peri-LN (arXiv 2502.02732) and
    Sandwich in and out, OLMo-2 and Swin-v2 out. */
@@ -110,16 +118,30 @@ typedef struct wf_tokens {
 /* map [n, h, w, c] → rows; the result is called "tokens". */
 wf_id wf_stem_tokens(wf_graph *g, wf_id x, const wf_tokens *tokens);
 
-/* Heads: map → [n, classes]; classes = 0 leaves the pooled features. Output "output" is declared. */
+/* What the head "tasks" consists of (head/tasks.c); each kind at most once. */
+typedef struct wf_tasks {
+    wf_task_kind list[WF_TASK_COUNT];
+    uint32_t count;
+    uint32_t project_token, project_layers, project_hidden, project_length, rotate_token; /* tokens are rows */
+    uint32_t reconstruct_layers, patch, channels; /* in front of the pixels; side and channels of a patch */
+    uint32_t places;                              /* position: of the grid */
+    uint32_t prefix, map_h, map_w;                /* rows in front of the patches, and these as a map */
+} wf_tasks;
+
+/* Heads: map → [n, classes]; classes = 0 leaves the pooled features. They declare the outputs: "output", or "output0", "output1", … */
 typedef struct wf_head {
     wf_head_kind kind;
     wf_norm_slot norm;
     uint32_t classes;
-    uint32_t first, count; /* the rows that are pooled: first … first + count − 1, count 0 = to the end */
+    uint32_t first, count;  /* the rows that are pooled: first … first + count − 1, count 0 = to the end */
+    uint32_t hidden;        /* concat: of its MLP */
+    const wf_tasks *tasks;  /* tasks */
 } wf_head;
 void wf_head_build(wf_graph *g, wf_id x, const wf_head *head);
-wf_id wf_head_norm_pool(wf_graph *g, wf_id x, const wf_head *head);
-wf_id wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head);
-wf_id wf_head_distilled(wf_graph *g, wf_id x, const wf_head *head);
+void wf_head_norm_pool(wf_graph *g, wf_id x, const wf_head *head);
+void wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head);
+void wf_head_distilled(wf_graph *g, wf_id x, const wf_head *head);
+void wf_head_concat(wf_graph *g, wf_id x, const wf_head *head);
+void wf_head_tasks(wf_graph *g, wf_id x, const wf_head *head);
 
 #endif

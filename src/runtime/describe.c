@@ -141,6 +141,15 @@ char *wf_model_describe(const wf_model *m) {
     if (m->has_image) {
         add_image(&t, &m->image);
     }
+    add_text(&t, "scores", wf_model_scores(m) == WF_SCORES_SIGMOID ? "sigmoid" : "softmax");
+    add_number(&t, "threshold", (double)wf_model_threshold(m));
+    add_key(&t, "outputs");
+    wf_text_add(&t, "[");
+    for (uint32_t i = 0; m->outputs != NULL && i < m->outputs->count; i++) {
+        wf_text_add(&t, i == 0 ? "" : ",");
+        add_item(&t, m->outputs, i);
+    }
+    wf_text_add(&t, "]");
     add_key(&t, "labels");
     wf_text_add(&t, "[");
     for (uint32_t i = 0; i < info.classes; i++) {

@@ -180,7 +180,9 @@ static wf_status plan_recommended(wf_model *m, wf_error *err) {
         const wf_node *n = &plan.graph.nodes[i];
         m->norm_nodes += !n->dead && (n->op == WF_OP_GROUP_NORM || n->op == WF_OP_LAYER_NORM || n->op == WF_OP_REPBN);
     }
+    uint32_t outputs = plan.graph.output_count;
     wf_plan_free(&plan);
+    WF_TRY(wf_meaning_read(m, outputs, err));
     return wf_loader_prepare(m, err);
 }
 

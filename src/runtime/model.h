@@ -39,11 +39,18 @@ struct wf_model {
     wf_image_params image;
     bool has_image;
     const wf_gguf_kv *labels;
+    const wf_gguf_kv *outputs; /* wf.outputs, or NULL */
+    wf_scores scores;
+    float threshold;
+    uint32_t grid[2]; /* rows and columns of tiles, or 0 */
     uint64_t activation_bytes, cost, parameters;
     uint32_t nodes, norm_nodes;
     bool reserved, complete;
     wf_error error; /* a failed model stays failed */
 };
+
+/* meaning.c: what the file says of its outputs, of which there are so many. */
+wf_status wf_meaning_read(wf_model *m, uint32_t outputs, wf_error *err);
 
 /* loader.c */
 wf_status wf_loader_prepare(wf_model *m, wf_error *err);

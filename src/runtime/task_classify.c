@@ -1,5 +1,6 @@
 /* Classification: the k best classes of one row of logits. Softmax over all classes with the maximum subtracted, summed in
-   double; the exponential is the kernels' own, so that scores are the same on every platform. */
+   double, or a sigmoid for each (1 / (1 + e^−x); they rise with the logits, so the order is the same); the exponential is the kernels'
+   own, so that scores are the same on every platform. */
 #include "kernels/simd128/vmath.h"
 #include "wasmformer.h"
 
@@ -7,7 +8,12 @@ static bool better(const float *logits, uint32_t a, uint32_t b) {
     return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
 }
 
-uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, wf_class_score *out) {
+static double sigmoid(float x) {
+    double e = (double)wf_exp_f32(x > 0 ? -x : x); /* never above 1 */
+    return x > 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, wf_scores scores, wf_class_score *out) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < n; i++) { /* insertion into a list of at most k */
         uint32_t at = count < k ? count : k;
@@ -24,12 +30,15 @@ uint32_t wf_classify_top(const float *logits, uint32_t n, uint32_t k, bool raw, 
         out[at].index = i;
     }
     double sum = 0;
-    for (uint32_t i = 0; i < n && !raw && count > 0; i++) {
-        sum += (double)wf_exp_f32(logits[i] - logits[out[0].index]);
+    float best = count > 0 ? logits[out[0].index] : 0;
+    for (uint32_t i = 0; i < n && scores == WF_SCORES_SOFTMAX && count > 0; i++) {
+        sum += (double)wf_exp_f32(logits[i] - best);
     }
     for (uint32_t j = 0; j < count; j++) {
         float v = logits[out[j].index];
-        out[j].score = raw ? v : (float)((double)wf_exp_f32(v - logits[out[0].index]) / sum);
+        out[j].score = scores == WF_SCORES_RAW       ? v
+                       : scores == WF_SCORES_SIGMOID ? (float)sigmoid(v)
+                                                     : (float)((double)wf_exp_f32(v - best) / sum);
     }
     return count;
 }

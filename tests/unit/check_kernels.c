@@ -5,7 +5,7 @@
    alone. Needs no files and no arguments, so it runs natively, under WASI and in a page alike.
 
    Tolerances (relative L2 over a tensor; u = 2⁻²⁴ = 6e-8 is half an ulp):
-     residual, add_table, transpose   one or two roundings: 1e-7
+     residual, add_table, copies      one or two roundings: 1e-7
      scalar against double            a float sum of k random terms errs by about u·√k/2 of its
                                       size, 1.2e-6 at k = 1620; twice that. With int8 rows too:
                                       both choose the same integers, in float
@@ -196,6 +196,21 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
     case WF_OP_AVERAGE:
         s.in[1] = a->in;
         break;
+    case WF_OP_RELU:
+        s.p.scale = a->parts & 1 ? 0.25f : 0;
+        break;
+    case WF_OP_CONCAT:
+        s.in[1] = rows_shape(a->in.n, a->in.h, a->in.w, channels[(a->turn + 3) % CHANNELS]);
+        break;
+    case WF_OP_TAKE_ROWS:
+        s.p.first = a->in.h * a->in.w > 2 ? 2 : 0;
+        s.p.map_h = 1;
+        s.p.map_w = a->in.h * a->in.w - s.p.first;
+        break;
+    case WF_OP_PIXEL_SHUFFLE:
+        s.p.kernel_h = a->parts & 1 ? 3 : 2;
+        s.in[0].c = c * s.p.kernel_h * s.p.kernel_h;
+        break;
     case WF_OP_PREFIX:
         s.w[0] = (kc_weight){2, c, WF_PACK_TABLE};
         break;
@@ -351,7 +366,8 @@ static void end_report(const report *r, const char *name, double simd_limit, dou
 /* norm: of layer_norm, else 0. */
 static void check_simple(wf_op op, wf_norm_by norm) {
     static const char *const norms[] = {"", " rms", " crms"};
-    bool exact = op == WF_OP_RESIDUAL || op == WF_OP_ADD_TABLE || op == WF_OP_TRANSPOSE;
+    bool exact = op == WF_OP_RESIDUAL || op == WF_OP_ADD_TABLE || op == WF_OP_TRANSPOSE || op == WF_OP_CONCAT ||
+                 op == WF_OP_TAKE_ROWS || op == WF_OP_PIXEL_SHUFFLE;
     report r = begin_report();
     for (uint32_t i = 0; i < SHAPES; i++) {
         awkward a = awkward_shape(i);

@@ -58,6 +58,9 @@ export interface Exports {
   wf_self_test_step(budget: number): number;
   wf_self_test_figure(what: number): number;
   wf_top(logits: number, n: number, k: number, raw: number): number;
+  wf_jigsaw_cut(session: number, seed: number): number;
+  wf_jigsaw_place(session: number): number;
+  wf_reconstruct(session: number): number;
   wf_thread_prepare(index: number): number;
   wf_thread_tls(index: number): number;
   wf_thread_main(index: number): void;

@@ -4,12 +4,15 @@ import { deferred } from "./breathe.ts";
 import type { Connection } from "./connect.ts";
 import { fail, fromWire } from "./errors.ts";
 import { capture } from "./images.ts";
-import type { Call, CallResult, FromEngine } from "./protocol.ts";
+import type { Call, CallResult, FromEngine, WireImage } from "./protocol.ts";
 import { CallQueue } from "./queue.ts";
 import type {
+  CallOptions,
   ClassifyOptions,
   ClassScore,
   ImageInput,
+  Jigsaw,
+  JigsawOptions,
   Model,
   ModelInfo,
   Profile,
@@ -100,7 +103,12 @@ export class LoadedModel implements Model {
     input: ImageInput | readonly ImageInput[],
     options?: ClassifyOptions,
   ): Promise<ClassScore[] | ClassScore[][]> {
-    const { topk = 5, raw = false, signal } = options ?? {};
+    const several = this.info.scores === "sigmoid";
+    const { topk = several ? MAX_TENSOR : 5, raw = false, signal } = options ?? {};
+    const { threshold = this.info.threshold } = options ?? {};
+    if (typeof threshold !== "number" || !(threshold >= 0 && threshold <= 1)) {
+      throw fail("ARGUMENT", "threshold", `threshold must be a number from 0 to 1, not ${threshold}`);
+    }
     if (!Number.isInteger(topk) || topk < 1) {
       throw fail("ARGUMENT", "topk", `topk must be a whole number of at least 1, not ${topk}`);
     }
@@ -108,19 +116,48 @@ export class LoadedModel implements Model {
     if (list.length === 0) {
       return [];
     }
+    const result = await this.look(
+      list,
+      (images) => ({ kind: "classify", images, topk: Math.min(topk, MAX_TENSOR), raw, threshold }),
+      signal,
+    );
+    const classes = result.kind === "classify" ? result.classes : [];
+    return Array.isArray(input) ? classes : (classes[0] ?? []);
+  }
+
+  async jigsaw(image: ImageInput, options?: JigsawOptions): Promise<Jigsaw> {
+    const { seed = Math.floor(Math.random() * 2 ** 32), signal } = options ?? {};
+    if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+      throw fail("ARGUMENT", "seed", `seed must be a whole number from 0 to 4294967295, not ${seed}`);
+    }
+    const call = ([first]: WireImage[]): Call => ({ kind: "jigsaw", image: first as WireImage, seed });
+    return ((await this.look([image], call, signal)) as CallResult & { kind: "jigsaw" }).jigsaw;
+  }
+
+  async reconstruct(
+    image: ImageInput,
+    options?: CallOptions,
+  ): Promise<{ data: Uint8ClampedArray<ArrayBuffer>; width: number; height: number }> {
+    const call = ([first]: WireImage[]): Call => ({ kind: "reconstruct", image: first as WireImage });
+    const result = await this.look([image], call, options?.signal);
+    const { data, width, height } = result as CallResult & { kind: "reconstruct" };
+    return { data, width, height };
+  }
+
+  /** A call about pictures, captured now and decoded when their turn has come. */
+  private look(
+    list: readonly ImageInput[],
+    call: (images: WireImage[]) => Call,
+    signal: AbortSignal | undefined,
+  ): Promise<CallResult> {
     const captured = list.map(capture);
-    const result = await this.queue.add(async () => {
+    return this.queue.add(async () => {
       const images = await Promise.all(captured.map((get) => get()));
       const transfer = images.map(
         (image) => (image.kind === "bitmap" ? image.bitmap : image.data.buffer) as Transferable,
       );
-      return {
-        call: { kind: "classify", images, topk: Math.min(topk, MAX_TENSOR), raw },
-        transfer,
-      };
+      return { call: call(images), transfer };
     }, signal);
-    const classes = result.kind === "classify" ? result.classes : [];
-    return Array.isArray(input) ? classes : (classes[0] ?? []);
   }
 
   async run(

@@ -2,7 +2,7 @@
    start, to an engine on the calling thread; so there is one path to test. */
 import type { WireError } from "./errors.ts";
 import type { Files } from "./place.ts";
-import type { ClassScore, ModelInfo, Profile, Progress, SelfTest, Tensor } from "./types.ts";
+import type { ClassScore, Jigsaw, ModelInfo, Profile, Progress, SelfTest, Tensor } from "./types.ts";
 
 /** A model's bytes: fetched or read by the engine itself, or piped to it chunk by chunk. */
 export type WireSource =
@@ -49,12 +49,16 @@ export type WireImage =
     };
 
 export type Call =
-  | { kind: "classify"; images: WireImage[]; topk: number; raw: boolean }
+  | { kind: "classify"; images: WireImage[]; topk: number; raw: boolean; threshold: number }
+  | { kind: "jigsaw"; image: WireImage; seed: number }
+  | { kind: "reconstruct"; image: WireImage }
   | { kind: "profile"; runs: number }
   | { kind: "run"; input: string; data: Float32Array; shape: number[]; taps: string[] };
 
 export type CallResult =
   | { kind: "classify"; classes: ClassScore[][] }
+  | { kind: "jigsaw"; jigsaw: Jigsaw }
+  | { kind: "reconstruct"; data: Uint8ClampedArray<ArrayBuffer>; width: number; height: number }
   | { kind: "run"; outputs: Record<string, Tensor> }
   | { kind: "profile"; profile: Profile };
 

@@ -293,7 +293,9 @@ export class Server {
       const buffers =
         result.kind === "run"
           ? Object.values(result.outputs).map((t) => t.data.buffer as ArrayBuffer)
-          : [];
+          : result.kind === "reconstruct"
+            ? [result.data.buffer]
+            : [];
       this.post({ type: "result", id, result, ...this.engine.memory() }, buffers);
     } catch (error) {
       const wire = toWire(error);

@@ -8,7 +8,7 @@ import type { Instance } from "./instance.ts";
 import { strips } from "./pixels.ts";
 import { Profiler } from "./profile.ts";
 import type { Call, CallResult, WireImage } from "./protocol.ts";
-import type { ClassScore, ModelInfo, Tensor } from "./types.ts";
+import type { ClassScore, Jigsaw, ModelInfo, Tensor } from "./types.ts";
 
 const DONE = 0;
 const NEEDS_BYTES = 1;
@@ -19,7 +19,7 @@ export class Runner {
 
   constructor(
     private readonly instance: Instance,
-    private readonly info: Pick<ModelInfo, "input" | "image" | "labels">,
+    private readonly info: Pick<ModelInfo, "input" | "image" | "labels" | "outputs">,
     private readonly slice: number,
     private readonly arrivals: Arrivals,
   ) {
@@ -32,8 +32,14 @@ export class Runner {
     if (call.kind === "classify") {
       return {
         kind: "classify",
-        classes: await this.classify(call.images, call.topk, call.raw, stop),
+        classes: await this.classify(call, call.images, stop),
       };
+    }
+    if (call.kind === "jigsaw") {
+      return { kind: "jigsaw", jigsaw: await this.jigsaw(call.image, call.seed, stop) };
+    }
+    if (call.kind === "reconstruct") {
+      return { kind: "reconstruct", ...(await this.reconstruct(call.image, stop)) };
     }
     if (call.kind === "profile") {
       const { height, width } = this.info.input;
@@ -147,42 +153,79 @@ export class Runner {
    * A batch that memory cannot hold at once is computed in halves: a picture's result does not
    * depend on its neighbours.
    */
-  private async classify(
-    images: WireImage[],
-    topk: number,
-    raw: boolean,
-    stop: Stop,
-  ): Promise<ClassScore[][]> {
-    const { image } = this.info;
-    try {
-      this.prepare(
-        this.main,
-        images.length,
-        image?.height ?? this.info.input.height,
-        image?.width ?? this.info.input.width,
-      );
-    } catch (error) {
-      if (images.length > 1 && error instanceof WfError && error.code === "MEMORY") {
-        const half = images.length >> 1;
-        const first = await this.classify(images.slice(0, half), topk, raw, stop);
-        return first.concat(await this.classify(images.slice(half), topk, raw, stop));
-      }
-      throw error;
-    }
-    const { shape } = this.describe(this.main, 0);
-    if (this.instance.exports.wf_outputs(this.main) !== 1 || shape.length !== 2) {
-      throw fail(
-        "UNSUPPORTED",
-        "classify",
-        "the model gives feature maps, not classes; use run and read its outputs",
-      );
-    }
+  private room(pictures: number): void {
+    const { height, width } = this.info.image ?? this.info.input;
+    this.prepare(this.main, pictures, height, width);
+  }
+
+  /** Pictures in, as a batch. */
+  private async show(images: WireImage[], stop: Stop): Promise<void> {
+    this.room(images.length);
     const pace = new Pace(this.slice);
     for (const [index, picture] of images.entries()) {
       await this.picture(picture, index, pace, stop);
     }
+  }
+
+  private async classify(
+    call: Call & { kind: "classify" },
+    images: WireImage[],
+    stop: Stop,
+  ): Promise<ClassScore[][]> {
+    try {
+      this.room(images.length);
+    } catch (error) {
+      if (images.length > 1 && error instanceof WfError && error.code === "MEMORY") {
+        const half = images.length >> 1;
+        const first = await this.classify(call, images.slice(0, half), stop);
+        return first.concat(await this.classify(call, images.slice(half), stop));
+      }
+      throw error;
+    }
+    const { shape } = this.describe(this.main, 0);
+    if (
+      this.instance.exports.wf_outputs(this.main) !== 1 ||
+      shape.length !== 2 ||
+      this.info.outputs.length > 0
+    ) {
+      throw fail(
+        "UNSUPPORTED",
+        "classify",
+        "the model gives feature maps or what another task needs, not classes; use run and read its outputs",
+      );
+    }
+    await this.show(images, stop);
     await this.steps(this.main, stop);
-    return this.best(images.length, shape[1] ?? 0, topk, raw);
+    return this.best(images.length, shape[1] ?? 0, call.topk, call.raw).map((list) =>
+      call.raw ? list : list.filter(({ score }) => score >= call.threshold),
+    );
+  }
+
+  private async jigsaw(image: WireImage, seed: number, stop: Stop): Promise<Jigsaw> {
+    const { instance } = this;
+    await this.show([image], stop);
+    instance.check(instance.exports.wf_jigsaw_cut(this.main, seed));
+    await this.steps(this.main, stop);
+    const pointer = instance.must(instance.exports.wf_jigsaw_place(this.main));
+    const [rows = 0, columns = 0, right = 0, rightAlone = 0] = instance.words(pointer, 4);
+    const tiles = rows * columns;
+    const [order, places, guesses] = [0, 1, 2].map((i) => [
+      ...instance.words(pointer + 4 * (4 + i * tiles), tiles),
+    ]) as [number[], number[], number[]];
+    return { rows, columns, seed, order, places, guesses, right, rightAlone };
+  }
+
+  private async reconstruct(
+    image: WireImage,
+    stop: Stop,
+  ): Promise<{ data: Uint8ClampedArray<ArrayBuffer>; width: number; height: number }> {
+    await this.show([image], stop);
+    await this.steps(this.main, stop);
+    const pointer = this.instance.must(this.instance.exports.wf_reconstruct(this.main)) >>> 0;
+    const [width = 0, height = 0] = this.instance.words(pointer, 2);
+    const data = new Uint8ClampedArray(4 * width * height);
+    data.set(this.instance.bytes().subarray(pointer + 8, pointer + 8 + data.length));
+    return { data, width, height };
   }
 
   private async picture(picture: WireImage, index: number, pace: Pace, stop: Stop): Promise<void> {

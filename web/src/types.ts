@@ -163,10 +163,32 @@ export interface CallOptions {
 }
 
 export interface ClassifyOptions extends CallOptions {
-  /** How many classes to return. Default 5. */
+  /** How many classes to return. Default 5; all of a model that may see several at once. */
   topk?: number;
-  /** Scores are logits instead of softmax probabilities. */
+  /** Only classes with this score or more. Default: {@link ModelInfo.threshold}. */
+  threshold?: number;
+  /** Scores are logits instead of probabilities. */
   raw?: boolean;
+}
+
+export interface JigsawOptions extends CallOptions {
+  /** How the tiles are shuffled: the same number, the same order. Default: another one each time. */
+  seed?: number;
+}
+
+/** A picture cut into tiles, numbered from left to right, then down; tile i of the shuffled ones is tile order[i] of the picture. */
+export interface Jigsaw {
+  rows: number;
+  columns: number;
+  seed: number;
+  order: number[];
+  /** Where the model puts each of the shuffled tiles: the arrangement whose scores add up to most. */
+  places: number[];
+  /** Where each would go if all could go where they like. */
+  guesses: number[];
+  /** How many of `places`, and of `guesses`, are right. */
+  right: number;
+  rightAlone: number;
 }
 
 export interface ClassScore {
@@ -217,6 +239,14 @@ export interface ModelInfo {
     std: number[];
   };
   labels: string[];
+  /**
+   * "softmax": a picture is of one class; "sigmoid": each class has a probability of its own, and any number of them may be there.
+   */
+  scores: "softmax" | "sigmoid";
+  /** From which score on `classify` names a class. */
+  threshold: number;
+  /** What the outputs are for ("project", "rotate", "reconstruct", "position"); empty where they are classes or maps. */
+  outputs: string[];
   taps: string[];
   metadata: Record<string, unknown>;
   tensors: { name: string; type: string; dims: number[]; bytes: number }[];
@@ -309,6 +339,19 @@ export interface Model {
   classify(image: ImageInput, options?: ClassifyOptions): Promise<ClassScore[]>;
   /** A batch: one list for each picture. */
   classify(images: readonly ImageInput[], options?: ClassifyOptions): Promise<ClassScore[][]>;
+  /**
+   * Cuts the picture into tiles, shuffles them, and has the model put them together again; for models with an output "position".
+   * @example
+   * const { right, places } = await model.jigsaw(photo);
+   */
+  jigsaw(image: ImageInput, options?: JigsawOptions): Promise<Jigsaw>;
+  /**
+   * The picture as the model paints it, RGBA; for models with an output "reconstruct".
+   * @example
+   * const { data, width, height } = await model.reconstruct(photo);
+   * context.putImageData(new ImageData(data, width, height), 0, 0);
+   */
+  reconstruct(image: ImageInput, options?: CallOptions): Promise<{ data: Uint8ClampedArray<ArrayBuffer>; width: number; height: number }>;
   /**
    * Numbers in, named numbers out.
    * @example

@@ -17,6 +17,12 @@ static bool is_taken_over(const wf_mapping *m, const char *key) {
         }
     }
     size_t n = strlen(m->architecture);
+    static const char *const meaning[] = {"wf.outputs", "wf.grid", "wf.scores", "wf.threshold"}; /* runtime/meaning.c */
+    for (size_t i = 0; i < sizeof meaning / sizeof meaning[0]; i++) {
+        if (strcmp(key, meaning[i]) == 0) {
+            return true;
+        }
+    }
     return begins(key, "general.") || (begins(key, m->architecture) && key[n] == '.');
 }
 

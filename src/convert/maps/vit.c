@@ -5,6 +5,9 @@
             norm_pre where there is one; other norms by their tensors, other places by the config (norm_config.h)
      SLAB   timm's names with RepBN for norms: norm1.{alpha, bn.*} or, inside a LinearNorm, norm1.norm2.{alpha, bn.*}; with linear
             attention also attn.{positional_encoding, dwc}, and a cls_token that the model does not use
+     SiT    timm's names, those of the ViT below "backbone." while it is trained; its heads and MP3's: vit_head.c
+     Sparse-ViT (JAX's names)   embedding, cls_token, transformer.{pos_embedding.pos_embedding, encoder_layers.N.{norm1,
+            attn.{query, key, value, out}, norm2, mlp.{fc1, fc2}}, norm}, classifier; attention's matrices have the input first
      HF     {vit,deit}.embeddings.{patch_embeddings.projection, cls_token, distillation_token, position_embeddings},
             .encoder.layer.N.{layernorm_before, attention.attention.{query,key,value}, attention.output.dense, layernorm_after,
             intermediate.dense, output.dense}, .layernorm, classifier (or cls_classifier and distillation_classifier)
@@ -12,16 +15,18 @@
    What tensors cannot tell: the number of heads (64 wide in every published model, so assumed), and which mean and std a picture
    wants (DeiT: ImageNet's; the others 0.5).
    Sources: timm models/vision_transformer.py and deit.py, transformers models/vit and models/deit, xinghaochen/SLAB
-   classification/models/{deit,slab_deit}.py. */
+   classification/models/{deit,slab_deit}.py, Sara-Ahmed/SiT, lambert-x/medical_mae models_vit.py, yogiprsty/Sparse-ViT model.py. */
 #include <string.h>
 
 #include "convert/norm_config.h"
+#include "convert/maps/vit_head.h"
 
 enum { MAX_BLOCKS = 96 };
 
 typedef struct details {
-    bool hf;
-    const char *root; /* HF: "vit.", "deit." or "" */
+    bool hf, jax;
+    const char *root; /* HF: "vit.", "deit." or ""; SiT: "backbone." */
+    wf_vit_head head;
     uint32_t blocks, width, hidden, heads, patch, prefix, grid_h, grid_w;
     bool qkv_bias, qk_norm, layer_scale, distilled, mean, fc_norm;
     wf_map_norms norms;
@@ -38,13 +43,26 @@ static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
 }
 
 static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
-    return d->hf ? wf_map_format(m, "%sencoder.layer.%u", d->root, b) : wf_map_format(m, "blocks.%u", b);
+    return wf_map_format(m, d->hf ? "%sencoder.layer.%u" : d->jax ? "%stransformer.encoder_layers.%u" : "%sblocks.%u", d->root, b);
 }
 
+/* A tensor or module outside the blocks. */
+static const char *named(wf_mapping *m, const details *d, const char *name) { return wf_map_format(m, "%s%s", d->root, name); }
+
 static bool recognise(wf_mapping *m, details *d) {
-    static const char *const roots[] = {"vit.", "deit.", ""};
-    if (has(m, "patch_embed.proj", ".weight") && has(m, "blocks.0.attn.qkv", ".weight") && has(m, "blocks.0.mlp.fc1", ".weight") &&
-        (has(m, "blocks.0.norm1", ".weight") || has(m, "blocks.0.norm1_out", ".weight") || wf_map_is_repbn(m, "blocks.0.norm1"))) {
+    static const char *const roots[] = {"vit.", "deit.", ""}, *const timm_roots[] = {"", "backbone."};
+    for (size_t i = 0; i < sizeof timm_roots / sizeof timm_roots[0]; i++) {
+        d->root = timm_roots[i];
+        const char *norm = named(m, d, "blocks.0.norm1");
+        if (has(m, d->root, "patch_embed.proj.weight") && has(m, d->root, "blocks.0.attn.qkv.weight") &&
+            has(m, d->root, "blocks.0.mlp.fc1.weight") &&
+            (has(m, norm, ".weight") || has(m, norm, "_out.weight") || wf_map_is_repbn(m, norm))) {
+            return true;
+        }
+    }
+    d->root = "";
+    d->jax = has(m, "embedding.weight", "") && has(m, "transformer.encoder_layers.0.", "attn.query.weight");
+    if (d->jax) {
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
@@ -72,7 +90,7 @@ static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_
 }
 
 static const char *patch_name(wf_mapping *m, const details *d) {
-    return d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings.projection", d->root) : "patch_embed.proj";
+    return named(m, d, d->hf ? "embeddings.patch_embeddings.projection" : d->jax ? "embedding" : "patch_embed.proj");
 }
 
 static uint32_t token_rows(wf_mapping *m, const char *name) {
@@ -82,10 +100,12 @@ static uint32_t token_rows(wf_mapping *m, const char *name) {
 
 /* The names of the tokens in front of the patches, in order. */
 static uint32_t prefix_names(wf_mapping *m, const details *d, const char *names[3]) {
-    static const char *const timm[] = {"cls_token", "dist_token", "reg_token"};
+    static const char *const timm[] = {"cls_token", "dist_token", "reg_token"}, *const sit[] = {"rot_token", "contrastive_token", ""};
+    bool first_sit = !d->hf && wf_map_find(m, "rot_token") != NULL;
     uint32_t count = 0;
     for (int i = 0; i < 3 && d->window == 0; i++) {
-        const char *name = !d->hf ? timm[i]
+        const char *name = first_sit ? sit[i]
+                           : !d->hf ? named(m, d, timm[i])
                            : i == 0 ? wf_map_format(m, "%sembeddings.cls_token", d->root)
                            : i == 1 ? wf_map_format(m, "%sembeddings.distillation_token", d->root)
                                     : "";
@@ -104,30 +124,14 @@ static uint32_t square_root(uint64_t n) {
     return r * r == n ? (uint32_t)r : 0;
 }
 
-/* False where the config does not say it, or says what is no size (and then fails). */
-static bool pair_arg(wf_mapping *m, const char *key, uint32_t out[2]) {
-    const wf_json *v = wf_map_key(m, key);
-    if (v == NULL || v->kind == WF_JSON_NULL) {
-        return false;
-    }
-    bool list = v->kind == WF_JSON_ARRAY && v->count == 2;
-    for (size_t i = 0; i < 2; i++) {
-        unsigned long long u;
-        const wf_json *item = list ? wf_json_at(v, i) : v;
-        if (item == NULL || !wf_json_to_u64(item, &u) || u == 0 || u > 1 << 15) {
-            wf_map_fail(m, WF_E_FORMAT, m->config.file, "\"%s\" in %s is no size of a picture: one whole number from 1 to 32768, or "
-                        "[height, width], is wanted", key, m->config.file);
-            return false;
-        }
-        out[i] = (uint32_t)u;
-    }
-    return true;
+static const char *position_name(wf_mapping *m, const details *d) {
+    return named(m, d, d->hf ? "embeddings.position_embeddings" : d->jax ? "transformer.pos_embedding.pos_embedding" : "pos_embed");
 }
 
 static void read_position(wf_mapping *m, details *d) {
-    const char *name = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
+    const char *name = position_name(m, d);
     uint32_t size[2] = {0, 0};
-    bool told = pair_arg(m, d->hf ? "image_size" : "img_size", size);
+    bool told = wf_map_arg_size(m, d->hf || d->jax ? "image_size" : "img_size", size);
     d->position = "none";
     if (told && (size[0] % d->patch != 0 || size[1] % d->patch != 0)) {
         wf_map_fail(m, WF_E_SHAPE, m->config.file, "%s gives pictures of %u × %u, no whole number of %u × %u patches: correct "
@@ -136,6 +140,13 @@ static void read_position(wf_mapping *m, details *d) {
     }
     d->grid_h = told ? size[0] / d->patch : 224 / d->patch;
     d->grid_w = told ? size[1] / d->patch : 224 / d->patch;
+    if (d->head.places != 0 && !told) {
+        d->grid_h = d->grid_w = square_root(d->head.places);
+    }
+    if (d->head.places != 0 && d->grid_h * d->grid_w != d->head.places) {
+        wf_map_fail(m, WF_E_SHAPE, "pos_head.weight", "the head knows %u places, which is no square grid%s; name the picture's size (img_size) "
+                    "in --config", d->head.places, told ? " of the config's size" : "");
+    }
     if (wf_map_find(m, name) == NULL) {
         return;
     }
@@ -181,10 +192,15 @@ static void check_plain(wf_mapping *m) {
 }
 
 static void read_heads(wf_mapping *m, details *d) {
-    const wf_source_tensor *q = d->qk_norm ? wf_map_find(m, "blocks.0.attn.q_norm.weight") : NULL;
+    const wf_source_tensor *q = d->qk_norm ? wf_map_find(m, wf_map_format(m, "%s.attn.q_norm.weight", block_name(m, d, 0))) : NULL;
+    const wf_source_tensor *query = d->jax ? need(m, wf_map_format(m, "%s.attn.query.weight", block_name(m, d, 0)), 3) : NULL;
     uint32_t assumed = q != NULL && q->elements != 0 ? d->width / (uint32_t)q->elements : d->width % 64 == 0 ? d->width / 64 : 0;
     const char *key = d->hf ? "num_attention_heads" : "num_heads";
     d->heads = wf_map_arg(m, key, 0);
+    if (query != NULL && query->dims[1] <= d->width) { /* [width, heads, d] */
+        d->heads = (uint32_t)query->dims[1];
+        expect_arg(m, "num_heads", d->heads);
+    }
     bool told = d->heads != 0;
     if (d->heads == 0) {
         d->heads = assumed;
@@ -205,10 +221,14 @@ static void read_heads(wf_mapping *m, details *d) {
 /* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
 static void read_pool(wf_mapping *m, details *d) {
     const char *pool = wf_map_arg_text(m, "global_pool");
-    bool norm = has(m, "norm", ".weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, "cls_token", "");
+    bool norm = has(m, d->root, "norm.weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, d->root, "cls_token");
     d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
     d->mean = !d->hf && (d->fc_norm || !class_token);
-    if (d->hf) {
+    if (d->hf || d->jax) {
+        return;
+    }
+    if (d->head.count != 0 || d->head.concat != 0) {
+        d->mean = true; /* concat reads the token besides, tasks say themselves what they read */
         return;
     }
     if (pool != NULL && strcmp(pool, "avg") != 0 && strcmp(pool, "token") != 0) {
@@ -248,7 +268,7 @@ static void read_eps(wf_mapping *m, details *d) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "RMS norms of q and k are not supported (norm_layer and qk_norm of %s)",
                     m->config.file);
     }
-    d->eps = constant ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
+    d->eps = constant || d->jax ? 1e-5f : d->hf ? 1e-12f : 1e-6f;
     if (d->norms.eps != 0) {
         d->eps = d->norms.eps;
     } else if (d->hf && eps != NULL && eps->kind == WF_JSON_NUMBER && eps->number >= 1e-12 && eps->number <= 0.1) {
@@ -259,9 +279,9 @@ static void read_eps(wf_mapping *m, details *d) {
 }
 
 /* Layer and RMS norms look alike: timm's norm_layer or our norm_kind says which; with biases, layer norms are the default. */
-static const char *kind_of_norm(wf_mapping *m) {
+static const char *kind_of_norm(wf_mapping *m, const details *d) {
     static const char *const known[] = {"LayerNorm", "layernorm", "RmsNorm", "RMSNorm", "rmsnorm", NULL};
-    const char *first = has(m, "blocks.0.norm1_out", ".weight") ? "blocks.0.norm1_out" : "blocks.0.norm1";
+    const char *block = block_name(m, d, 0), *first = wf_map_format(m, has(m, block, ".norm1_out.weight") ? "%s.norm1_out" : "%s.norm1", block);
     const char *kind = wf_map_norm_kind(m, first), *layer = wf_map_arg_text(m, "norm_layer");
     if (kind != NULL) {
         return kind;
@@ -277,13 +297,14 @@ static const char *kind_of_norm(wf_mapping *m) {
 static void read_norms(wf_mapping *m, details *d) {
     const char *block = wf_map_arg_text(m, "block_fn");
     bool post = !d->hf && block != NULL && wf_map_is_class(block, "ResPostBlock");
-    wf_map_read_norms(m, d->hf ? NULL : kind_of_norm(m), post ? "out" : NULL, d->blocks, &d->norms);
+    wf_map_read_norms(m, d->hf || d->jax ? NULL : kind_of_norm(m, d), post ? "out" : NULL, d->blocks, &d->norms);
     d->repbn = strcmp(d->norms.kind, "repbn") == 0;
-    if (d->hf && (d->norms.count != 0 || d->norms.depth_scaling || strcmp(d->norms.kind, "layer_norm") != 0)) {
+    if ((d->hf || d->jax) && (d->norms.count != 0 || d->norms.depth_scaling || strcmp(d->norms.kind, "layer_norm") != 0)) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "norm_kind, norm_placement and norm_depth_scaling are for checkpoints with timm's names");
     }
-    d->stem_norm = !d->hf && has(m, "norm_pre", ".weight") ? d->norms.kind : "none";
-    bool missing = !d->hf && !has(m, "norm", ".weight") && !has(m, "fc_norm", ".weight") && !wf_map_is_repbn(m, "norm");
+    d->stem_norm = !d->hf && has(m, d->root, "norm_pre.weight") ? d->norms.kind : "none";
+    bool there = has(m, d->root, "norm.weight") || has(m, d->root, "fc_norm.weight") || wf_map_is_repbn(m, named(m, d, "norm"));
+    bool missing = !d->hf && !d->jax && !there;
     d->head_norm = missing && d->norms.count != 0 ? "none" : d->norms.kind; /* Post-LN needs none */
 }
 
@@ -308,7 +329,7 @@ static void configure(wf_mapping *m, details *d) {
         d->blocks++;
     }
     const char *first = block_name(m, d, 0);
-    d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : ".attn.qkv.bias");
+    d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : d->jax ? ".attn.query.bias" : ".attn.qkv.bias");
     d->qk_norm = !d->hf && has(m, first, ".attn.q_norm.weight");
     d->layer_scale = !d->hf && has(m, first, ".ls1.gamma");
     read_window(m, d, first);
@@ -317,12 +338,18 @@ static void configure(wf_mapping *m, details *d) {
         d->prefix += token_rows(m, names[i]);
     }
     d->distilled = d->hf ? has(m, "distillation_classifier", ".weight") : has(m, "head_dist", ".weight");
-    expect_arg(m, d->hf ? "hidden_size" : "embed_dim", d->width);
-    expect_arg(m, d->hf ? "num_hidden_layers" : "depth", d->blocks);
-    expect_arg(m, "patch_size", d->patch);
-    if (d->hf) {
-        expect_arg(m, "intermediate_size", d->hidden);
+    expect_arg(m, d->hf ? "hidden_size" : d->jax ? "emb_dim" : "embed_dim", d->width);
+    expect_arg(m, d->hf ? "num_hidden_layers" : d->jax ? "num_layers" : "depth", d->blocks);
+    uint32_t told[2] = {d->patch, d->patch};
+    wf_map_arg_size(m, "patch_size", told);
+    if (told[0] != d->patch || told[1] != d->patch) {
+        wf_map_fail(m, WF_E_SHAPE, m->config.file, "patch_size of %s is %u, but the checkpoint has %u: another model's config?",
+                    m->config.file, told[told[0] == d->patch], d->patch);
     }
+    if (d->hf || d->jax) {
+        expect_arg(m, d->hf ? "intermediate_size" : "mlp_dim", d->hidden);
+    }
+    wf_vit_head_find(m, &d->head);
     const char *act = wf_map_arg_text(m, d->hf ? "hidden_act" : "act_layer");
     if (act != NULL && strcmp(act, "gelu") != 0 && strcmp(act, "GELU") != 0 && strcmp(act, "torch.nn.modules.activation.GELU") != 0) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "activation \"%s\" is not supported by ViT here (only the erf GELU is)", act);
@@ -341,18 +368,18 @@ static void configure(wf_mapping *m, details *d) {
 static void map_qkv(wf_mapping *m, const details *d, const char *from, const char *to) {
     static const char *const parts[] = {"query", "key", "value"};
     const char *weights[3], *biases[3];
-    if (!d->hf) {
+    if (!d->hf && !d->jax) {
         wf_map_affine(m, wf_map_format(m, "%s.attn.qkv", from), wf_map_format(m, "%s.mixer.qkv", to), WF_MAP_LINEAR, !d->qkv_bias);
         wf_map_tap(m, wf_map_format(m, "%s.attn.qkv", from), wf_map_format(m, "%s.mixer.qkv", to), "nlc");
         return;
     }
     for (int i = 0; i < 3; i++) {
-        weights[i] = wf_map_format(m, "%s.attention.attention.%s.weight", from, parts[i]);
-        biases[i] = wf_map_format(m, "%s.attention.attention.%s.bias", from, parts[i]);
+        weights[i] = wf_map_format(m, d->jax ? "%s.attn.%s.weight" : "%s.attention.attention.%s.weight", from, parts[i]);
+        biases[i] = wf_map_format(m, d->jax ? "%s.attn.%s.bias" : "%s.attention.attention.%s.bias", from, parts[i]);
     }
-    wf_map_stack(m, weights, 3, wf_map_format(m, "%s.mixer.qkv.weight", to), WF_MAP_LINEAR);
+    wf_map_stack(m, weights, 3, wf_map_format(m, "%s.mixer.qkv.weight", to), d->jax ? WF_MAP_INPUT_FIRST : WF_MAP_LINEAR);
     if (d->qkv_bias) {
-        wf_map_stack(m, biases, 3, wf_map_format(m, "%s.mixer.qkv.bias", to), WF_MAP_VECTOR);
+        wf_map_stack(m, biases, 3, wf_map_format(m, "%s.mixer.qkv.bias", to), d->jax ? WF_MAP_FLAT : WF_MAP_VECTOR);
     }
 }
 
@@ -362,11 +389,7 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
         const char *timm, *hf, *node;
     } rows[] = {{"norm1", "layernorm_before", "norm1"}, {NULL, NULL, NULL}, {"attn.proj", "attention.output.dense", "mixer.proj"},
                 {"norm2", "layernorm_after", "norm2"},  {"mlp.fc1", "intermediate.dense", "ffn_up"}, {"mlp.fc2", "output.dense", "ffn_down"}};
-    const char *norm[2], *norm_node[2];
-    for (size_t i = 0; i < 2; i++) {
-        norm[i] = wf_map_format(m, "%s.%s", from, d->hf ? rows[3 * i].hf : rows[3 * i].timm);
-        norm_node[i] = wf_map_format(m, "%s.%s", to, rows[3 * i].node);
-    }
+    const char *norm = NULL, *norm_node = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].timm == NULL) {
             map_qkv(m, d, from, to);
@@ -381,21 +404,24 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
             continue;
         }
         uint32_t layer = i / 3;
-        const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : rows[i].timm);
+        bool out = d->jax && i == 2;
+        const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : out ? "attn.out" : rows[i].timm);
         const char *node = wf_map_format(m, "%s.%s", to, rows[i].node);
         if (i % 3 == 0) {
+            norm = source;
+            norm_node = node;
             wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_IN, source, node, "nlc");
             continue;
         }
-        wf_map_affine(m, source, node, WF_MAP_LINEAR, false);
+        wf_map_affine(m, source, node, out ? WF_MAP_INPUT_FIRST : WF_MAP_LINEAR, false);
         wf_map_tap(m, source, node, "nlc");
         if (i % 3 == 2) {
-            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_OUT, norm[layer], norm_node[layer], "nlc");
+            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_OUT, norm, norm_node, "nlc");
             if (d->layer_scale) {
                 wf_map_tensor(m, wf_map_format(m, "%s.ls%u.gamma", from, layer + 1), wf_map_format(m, "%s.scale%u", to, layer + 1),
                               WF_MAP_VECTOR, false);
             }
-            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_RESIDUAL, norm[layer], norm_node[layer], "nlc");
+            wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_RESIDUAL, norm, norm_node, "nlc");
         }
     }
     if (d->hf) {
@@ -413,8 +439,8 @@ static void map_stem(wf_mapping *m, const details *d) {
     const char *names[3];
     wf_map_affine(m, patch_name(m, d), "stem", WF_MAP_CONV, strcmp(d->stem_norm, "none") != 0); /* CLIP's has none */
     wf_map_tap(m, patch_name(m, d), "stem", "nchw");
-    wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings.patch_embeddings", d->root) : "patch_embed", "stem", "nlc");
-    const char *position = d->hf ? wf_map_format(m, "%sembeddings.position_embeddings", d->root) : "pos_embed";
+    wf_map_tap(m, named(m, d, d->hf ? "embeddings.patch_embeddings" : "patch_embed"), "stem", "nlc");
+    const char *position = position_name(m, d);
     if (strcmp(d->position, "grid") == 0) {
         wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
     }
@@ -425,20 +451,23 @@ static void map_stem(wf_mapping *m, const details *d) {
     if (strcmp(d->position, "all") == 0) {
         wf_map_tensor(m, position, "position.weight", WF_MAP_TABLE_ROWS, false);
     }
-    wf_map_tap(m, d->hf ? wf_map_format(m, "%sembeddings", d->root) : "pos_drop", "tokens", "nlc");
+    wf_map_tap(m, named(m, d, d->hf ? "embeddings" : d->jax ? "transformer.pos_embedding" : "pos_drop"), "tokens", "nlc");
     if (strcmp(d->stem_norm, "none") != 0) {
-        wf_map_norm(m, d->stem_norm, "norm_pre", "stem_norm");
-        wf_map_tap(m, "norm_pre", "stem_norm", "nlc");
+        wf_map_norm(m, d->stem_norm, named(m, d, "norm_pre"), "stem_norm");
+        wf_map_tap(m, named(m, d, "norm_pre"), "stem_norm", "nlc");
     }
 }
 
 static void map_head(wf_mapping *m, const details *d) {
-    const char *norm = d->hf ? wf_map_format(m, "%slayernorm", d->root) : d->fc_norm ? "fc_norm" : "norm";
-    const char *fc = !d->hf ? "head" : d->distilled ? "cls_classifier" : "classifier";
+    const char *norm = named(m, d, d->hf ? "layernorm" : d->jax ? "transformer.norm" : d->fc_norm ? "fc_norm" : "norm");
+    const char *fc = d->head.concat != 0 ? "head.2" : d->distilled && d->hf ? "cls_classifier" : d->hf || d->jax ? "classifier" : "head";
     const char *dist = d->hf ? "distillation_classifier" : "head_dist";
     if (strcmp(d->head_norm, "none") != 0) {
         wf_map_norm(m, d->head_norm, norm, "norm");
         wf_map_tap(m, norm, "norm", d->fc_norm ? "nc" : "nlc");
+    }
+    if (wf_vit_head_map(m, &d->head, d->grid_h, d->grid_w)) {
+        return;
     }
     const wf_source_tensor *t = wf_map_find(m, wf_map_format(m, "%s.weight", fc));
     if (t != NULL && t->n_dims == 2) {
@@ -455,8 +484,8 @@ static void map_head(wf_mapping *m, const details *d) {
 
 /* Anything of a block or in front of one that no part took would change the result: refuse it by name. */
 static void check_left_over(wf_mapping *m, const details *d) {
-    const char *inside[] = {d->hf ? wf_map_format(m, "%sencoder.", d->root) : "blocks.",
-                            d->hf ? wf_map_format(m, "%sembeddings.", d->root) : "patch_embed.", d->hf ? "embeddings." : "attn_pool."};
+    const char *inside[] = {named(m, d, d->hf ? "encoder." : d->jax ? "transformer." : "blocks."),
+                            named(m, d, d->hf ? "embeddings." : "patch_embed."), d->hf ? "embeddings." : "attn_pool."};
     for (uint64_t i = 0; i < m->source->tensor_count && m->status == WF_OK; i++) {
         const char *name = m->source->tensors[i].name;
         bool part = false;
@@ -486,7 +515,11 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
                  {"vit.stem.norm", d->stem_norm},
                  {"vit.position", d->position},
                  {"vit.position.resample", d->hf ? "bicubic" : "bicubic_antialias"},
-                 {"vit.head", d->distilled ? "distilled" : d->fc_norm ? "pool_norm" : "norm_pool"},
+                 {"vit.head", d->head.count != 0    ? "tasks"
+                              : d->head.concat != 0 ? "concat"
+                              : d->distilled        ? "distilled"
+                              : d->fc_norm          ? "pool_norm"
+                                                    : "norm_pool"},
                  {"vit.pool", d->mean ? "mean" : "token"},
                  {"vit.mixer", d->window != 0 ? "sla" : "attention"}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -500,6 +533,7 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
     WF_TRY(wf_gguf_add_f32(w, "vit.head.norm_epsilon", d->eps, err));
     WF_TRY(wf_gguf_add_f32(w, "vit.attention.qk_norm_epsilon", d->eps, err));
     WF_TRY(d->window != 0 ? wf_gguf_add_u32(w, "vit.attention.window", d->window, err) : WF_OK);
+    WF_TRY(wf_vit_head_write(&d->head, w, err));
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qkv_bias", d->qkv_bias || m->change.biases_made, err));
     WF_TRY(wf_gguf_add_bool(w, "vit.attention.qk_norm", d->qk_norm, err));
     return wf_gguf_add_bool(w, "vit.layer_scale", d->layer_scale && !m->change.scales_folded, err);
@@ -509,14 +543,20 @@ static wf_status write_metadata(const wf_mapping *m, wf_gguf_writer *w, wf_error
 static wf_image_params assumed_image(const details *d) {
     wf_image_params p = wf_map_imagenet(d->grid_h * d->patch, d->repbn ? 0.875f : 0.9f);
     p.width = d->grid_w * d->patch;
-    p.round_long = !d->hf && !d->repbn; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
-    bool deit = d->distilled || strcmp(d->root != NULL ? d->root : "", "deit.") == 0 || d->repbn;
+    p.round_long = !d->hf && !d->repbn && !d->jax; /* the recorded results of the real ViT-Ti/16 come from such pictures (tests/golden/check_vit_photos.mjs) */
+    bool deit = d->distilled || strcmp(d->root, "deit.") == 0 || d->repbn;
+    bool sit = d->head.count != 0 || d->head.concat != 0;
     if (d->hf) {
         p.crop_pct = deit ? 0.875f : 1.0f;
         p.squash = !deit;
         p.resample = deit ? WF_RESAMPLE_BICUBIC : WF_RESAMPLE_BILINEAR;
     }
-    for (int i = 0; i < 3 && !deit; i++) {
+    if (d->jax) { /* resized without a crop */
+        p.squash = true;
+        p.crop_pct = 1;
+        p.resample = WF_RESAMPLE_BILINEAR;
+    }
+    for (int i = 0; i < 3 && !deit && !sit; i++) {
         p.mean[i] = p.std[i] = 0.5f;
     }
     return p;
@@ -535,12 +575,13 @@ wf_status wf_map_vit(wf_mapping *m, bool *known) {
     m->details = d;
     m->metadata = write_metadata;
     m->architecture = "vit";
-    static const char *const classes[] = {"VisionTransformer", "VisionTransformerDistilled", "DistilledVisionTransformer", NULL};
+    static const char *const classes[] = {"VisionTransformer", "VisionTransformerDistilled", "DistilledVisionTransformer", "VisionTransformer_SiT", NULL};
     static const char *const types[] = {"vit", "deit", NULL};
     wf_map_check_class(m, classes, types);
     check_plain(m);
     configure(m, d);
-    m->family = d->hf ? "transformers" : d->repbn ? "xinghaochen/SLAB" : "timm";
+    bool sit = d->head.concat != 0 || (d->head.count != 0 && d->head.places == 0);
+    m->family = d->hf ? "transformers" : d->repbn ? "xinghaochen/SLAB" : d->jax ? "yogiprsty/Sparse-ViT" : sit ? "Sara-Ahmed/SiT" : "timm";
     if (m->status != WF_OK) {
         return m->status;
     }

@@ -8,7 +8,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return wf_ceil_div(wf_shape_rows(s), wf_tile_rows(wf_shape_stride(s)));
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *s = &call->out.shape;
     uint32_t stride = wf_shape_stride(s), rows = wf_tile_rows(stride), first = tile * rows;

@@ -44,7 +44,7 @@ static void normalise(float *v, uint32_t dim, float eps, const float *weight, co
     }
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_op_params *p = call->p;
     uint32_t end = wf_min_u32((tile + 1) * ROWS, wf_shape_rows(&call->out.shape));

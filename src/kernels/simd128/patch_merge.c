@@ -8,7 +8,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return call->out.shape.n * call->out.shape.h; /* a tile is a line of the map */
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *in = &call->in[0].shape, *out = &call->out.shape;
     uint32_t y = tile % out->h, segment = tile / out->h;

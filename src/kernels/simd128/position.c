@@ -37,7 +37,7 @@ static void add_row(const wf_op_call *call, uint32_t row) {
     }
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     uint32_t end = wf_min_u32((tile + 1) * ROWS, wf_shape_rows(&call->out.shape));
     for (uint32_t row = tile * ROWS; row < end; row++) {

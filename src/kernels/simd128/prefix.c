@@ -8,7 +8,7 @@ static uint32_t tiles(const wf_op_call *call, uint32_t phase) {
     return call->out.shape.n;
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t segment, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t segment, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *in = &call->in[0].shape;
     size_t stride = wf_shape_stride(in), rows = (size_t)in->h * in->w, front = call->w[0].n;

@@ -12,6 +12,9 @@
 
 enum { WF_TILE_FLOATS = 4096 };
 
+/* For loops that wait for memory: unrolling them makes a page's download longer and nothing faster. */
+#define WF_SMALL __attribute__((minsize))
+
 /* Row r: [stride] floats, those from c on zero. */
 WF_INLINE float *wf_row_f32(const wf_view *view, uint32_t r) {
     return (float *)view->data + (size_t)r * wf_shape_stride(&view->shape);

@@ -31,7 +31,7 @@ WF_INLINE void transpose_block(const float *x, uint32_t stride, float *y, uint32
     }
 }
 
-static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
+WF_SMALL static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scratch) {
     (void)phase, (void)scratch;
     const wf_shape *s = &call->in[0].shape;
     uint32_t stride = wf_shape_stride(s), rows = s->h * s->w, groups = stride / CHANNELS;
