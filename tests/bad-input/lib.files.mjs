@@ -242,7 +242,7 @@ export function init(folder) {
     vitConfig('heads that do not divide the width', {...vitArguments, num_heads: 7});
     vitConfig('a class of another model', {class: 'ConvNeXt', constructor: vitArguments});
     vitConfig('a type of another model', {model_type: 'beit'});
-    vitConfig('a part that is not there', {...vitArguments, block_fn: 'ResPostBlock'});
+    vitConfig('a part that is not there', {...vitArguments, block_fn: 'ParallelScalingBlock'});
     vitConfig('a mean that counts the class token', {...vitArguments, global_pool: 'avg', pool_include_prefix: true});
     add('config', 'too few labels', config({constructor, wf: {labels: ['a']}}));
     add('config', 'a label that is no text', config({constructor, wf: {labels: Array(10).fill(3)}}));
