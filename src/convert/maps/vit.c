@@ -384,12 +384,11 @@ static void map_qkv(wf_mapping *m, const details *d, const char *from, const cha
 }
 
 static void map_block(wf_mapping *m, const details *d, uint32_t b) {
-    const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b);
+    const char *from = block_name(m, d, b), *to = wf_map_format(m, "blk.%u", b), *norm = NULL, *norm_node = NULL;
     const struct {
         const char *timm, *hf, *node;
     } rows[] = {{"norm1", "layernorm_before", "norm1"}, {NULL, NULL, NULL}, {"attn.proj", "attention.output.dense", "mixer.proj"},
                 {"norm2", "layernorm_after", "norm2"},  {"mlp.fc1", "intermediate.dense", "ffn_up"}, {"mlp.fc2", "output.dense", "ffn_down"}};
-    const char *norm = NULL, *norm_node = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].timm == NULL) {
             map_qkv(m, d, from, to);
@@ -408,8 +407,7 @@ static void map_block(wf_mapping *m, const details *d, uint32_t b) {
         const char *source = wf_map_format(m, "%s.%s", from, d->hf ? rows[i].hf : out ? "attn.out" : rows[i].timm);
         const char *node = wf_map_format(m, "%s.%s", to, rows[i].node);
         if (i % 3 == 0) {
-            norm = source;
-            norm_node = node;
+            norm = source, norm_node = node;
             wf_map_block_norm(m, &d->norms, b, layer, WF_NORM_IN, source, node, "nlc");
             continue;
         }
