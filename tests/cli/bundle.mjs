@@ -53,7 +53,7 @@ await attempt('what cannot be bundled', () => {
         [args(shipped, file('taken.html')), 'taken.html exists already: choose another name, or give --force to replace it'],
         [args(file('none.gguf'), out), 'none.gguf cannot be opened'],
         [args(page, out), 'this is a web page, not a model'],
-        [args(features, out), 'gives feature maps, not classes'],
+        [args(features, out), 'gives feature maps or what another task needs, not classes'],
         [args(file('damaged.gguf'), out), 'damaged.gguf'],
         [args(shipped, out, '--integrity', `sha256-${'A'.repeat(43)}=`), 'integrity'],
         [args(shipped, join(folder, 'no/such/x.html')), 'cannot be written'],

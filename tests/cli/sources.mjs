@@ -63,7 +63,7 @@ for (const start of [native, wasi]) {
             `${where} config keys that nobody reads are named`,
             ignored.length === 3 &&
                 ignored[0] === 'ignored: "pool_sizes" of odd.json: this model has no such setting, check its spelling' &&
-                ignored[2] === 'ignored: "labls" in "wf" of odd.json: known are name, license, image_size, crop_pct, resample, round_long_side, mean, std, labels, norm_kind, norm_placement, norm_depth_scaling and norm_epsilon',
+                ignored[2] === 'ignored: "labls" in "wf" of odd.json: known are name, license, image_size, crop_pct, resample, round_long_side, mean, std, labels, norm_kind, norm_placement, norm_depth_scaling, norm_epsilon, scores and threshold',
             ignored.join(' | '),
         );
         const text = must(start(['convert', `${golden}.safetensors`, '-o', at('m.gguf'), '--force', '--config', at('odd.json')]), 'convert').out;
