@@ -16,7 +16,8 @@ set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_
 
 # What computes over pictures and weights is compiled for speed. All else runs once a model or once a step, and a page waits
 # longer for its download than for it: for size (README.md, "What it weighs").
-set(small FAST "kernels/simd128/|media/resize\\.c|base/(pool|sha256)\\.c" SMALL -Oz)
+set(once "(average|dot_probe|embed|position|prefix|rope_angles)\\.c") # kernels that move a few rows, or run once a run
+set(small FAST "kernels/simd128/|media/resize\\.c|base/(pool|sha256)\\.c" SLOW "kernels/simd128/${once}" SMALL -Oz)
 
 wf_variant(simd FLAGS ${flags} DEFINES WF_WITH_SCALAR=0 ${small})
 wf_variant(relaxed FLAGS ${flags} -mrelaxed-simd DEFINES WF_RELAXED=1 WF_WITH_SCALAR=0 ${small})

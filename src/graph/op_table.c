@@ -28,9 +28,9 @@
 #endif
 
 static const wf_op_entry table[WF_OP_COUNT] = {
-    [WF_OP_INPUT] = {.name = "input", .doc = "a tensor given by the caller"},
+    [WF_OP_INPUT] = {.name = "input"}, /* a tensor given by the caller */
 #define WF_OP(upper, lower, doc)                                                             \
-    [WF_OP_##upper] = {#lower, doc, wf_##lower##_infer, wf_##lower##_cost, SCALAR_TWIN(lower), \
+    [WF_OP_##upper] = {#lower, wf_##lower##_infer, wf_##lower##_cost, SCALAR_TWIN(lower), \
                        F64_TWIN(lower), &wf_##lower##_simd},
 #include "graph/ops.def"
 #undef WF_OP

@@ -14,7 +14,6 @@ typedef enum wf_op {
 
 typedef struct wf_op_entry {
     const char *name;
-    const char *doc;
     wf_op_infer infer;
     wf_op_cost cost;
     const wf_op_impl *scalar, *f64, *simd; /* NULL in builds without them */
