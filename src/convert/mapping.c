@@ -81,7 +81,7 @@ const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
 /* The source tensor, if it is there and has the form of `kind`; NULL without an error when absent and optional. */
 static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf_map_kind kind, bool optional) {
     static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]",
-                                         "[1, rows, c] or [rows, c]", "[c, 1, kh, kw]"};
+                                         "[1, rows, c] or [rows, c]", "[c, 1, kh, kw]", "[rows, c]"};
     if (m->status != WF_OK) {
         return NULL;
     }
@@ -98,6 +98,7 @@ static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf
     bool fits = kind == WF_MAP_VECTOR      ? t->n_dims == 1
                 : kind == WF_MAP_LINEAR    ? t->n_dims == 2 || flat
                 : kind == WF_MAP_CONV      ? t->n_dims == 4
+                : kind == WF_MAP_LOOKUP    ? t->n_dims == 2
                 : kind == WF_MAP_TABLE_CHW ? t->n_dims == 4 && t->dims[0] == 1
                 : kind == WF_MAP_DEPTHWISE ? t->n_dims == 4 && t->dims[1] == 1
                                            : t->n_dims == 2 || (t->n_dims == 3 && t->dims[0] == 1);
@@ -133,14 +134,22 @@ static bool add_row(wf_mapping *m, const wf_map_row *row) {
     return true;
 }
 
-bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
+bool wf_map_is_encoded(const wf_map_row *r) {
+    return r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV || r->kind == WF_MAP_LOOKUP;
+}
+
+bool wf_map_paired(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, uint32_t paired, bool optional) {
     const wf_source_tensor *t = expect(m, source_name, kind, optional);
-    wf_map_row row = {t, {NULL}, name, kind, NULL};
+    wf_map_row row = {.source = t, .name = name, .kind = kind, .paired = paired};
     return t != NULL && add_row(m, &row);
 }
 
+bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
+    return wf_map_paired(m, source_name, name, kind, 0, optional);
+}
+
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind) {
-    wf_map_row row = {NULL, {NULL}, name, kind, NULL};
+    wf_map_row row = {.name = name, .kind = kind};
     for (uint32_t i = 0; i < count; i++) {
         const wf_source_tensor *t = expect(m, source_names[i], kind, false);
         if (t == NULL) {
@@ -206,14 +215,14 @@ void wf_map_sla(wf_mapping *m, const char *source_name, const char *name) {
 }
 
 const char *wf_map_left_over(wf_mapping *m, const char *name) {
-    static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step"}, *const norm1 = ".norm1.";
+    static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step", "num_step"}, *const norm1 = ".norm1.";
     const char *last = strrchr(name, '.'), *part = last != NULL ? last + 1 : name;
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
         if (strcmp(part, counters[i]) == 0) {
             return "a training counter";
         }
     }
-    if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0) {
+    if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0 || strcmp(part, "inv_freq") == 0) {
         return "computed anew";
     }
     size_t root = last != NULL ? (size_t)(last + 1 - name) : 0, n = strlen(norm1);

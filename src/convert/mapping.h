@@ -16,7 +16,8 @@ typedef enum wf_map_kind {
     WF_MAP_CONV,     /* [out, in, kh, kw] → [out, (kh, kw, in)] */
     WF_MAP_TABLE_CHW, /* [1, c, h, w] → [h·w, c]: stays F32 */
     WF_MAP_TABLE_ROWS, /* [1, rows, c] or [rows, c]: stays F32 */
-    WF_MAP_DEPTHWISE  /* [c, 1, kh, kw] → [kh·kw, c]: stays F32 */
+    WF_MAP_DEPTHWISE, /* [c, 1, kh, kw] → [kh·kw, c]: stays F32 */
+    WF_MAP_LOOKUP     /* [rows, c]: a table of tokens, encoded as matrices are (as Q8_0 where those are I8) */
 } wf_map_kind;
 
 enum { WF_MAP_STACK = 4 };
@@ -27,6 +28,8 @@ typedef struct wf_map_row {
     const char *name;
     wf_map_kind kind;
     const struct wf_rewrite *rewrite; /* what happens to it on the way (rewrite.h), or NULL */
+    uint32_t paired; /* not 0: rows (of a vector: elements) of each group of so many, a head, are stored in pairs, j beside j + paired/2:
+                        rotary positions of transformers' order in llama.cpp's */
 } wf_map_row;
 
 /* The stored geometry of a row of the map: `rows` of k elements, padded to stored_k. */
@@ -88,6 +91,8 @@ typedef struct wf_mapping {
     const char *keep;         /* patterns of matrices that stay F16 when the type is a quantized one, or NULL */
     wf_int8_input *int8;      /* [rows] of I8 matrices, once pictures have been looked at; else NULL */
     uint32_t channels;        /* of the input */
+    uint32_t vocabulary, context; /* of a model that reads token ids (no pictures then); else 0 */
+    bool unpadded;            /* the architecture is llama.cpp's: rows that blocks do not divide become F16, not padded */
     bool golden_octaves;      /* the self-test's input is as uneven as a picture, instead of white */
     uint32_t golden_size;     /* side of the self-test picture; 0 = the recommended size */
     const void *details;      /* of the map */
@@ -101,6 +106,7 @@ typedef wf_status (*wf_map_function)(wf_mapping *m, bool *known);
 wf_status wf_map_poolformer(wf_mapping *m, bool *known);
 wf_status wf_map_vit(wf_mapping *m, bool *known);
 wf_status wf_map_swin(wf_mapping *m, bool *known);
+wf_status wf_map_llama(wf_mapping *m, bool *known);
 wf_status wf_map_gguf(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
@@ -130,6 +136,8 @@ void wf_map_note(wf_mapping *m, const char *format, ...)
 const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name);
 /* source tensor → stored tensor; an absent source is an error unless optional (then false comes back). */
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional);
+/* The same as a row that is `paired`. */
+bool wf_map_paired(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, uint32_t paired, bool optional);
 /* The sources, one below the other → one stored tensor: matrices and tables of equal row length, or vectors end to end. */
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind);
 /* NAME.weight and NAME.bias. */
@@ -171,6 +179,9 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed);
 void wf_map_image_defaults(wf_mapping *m, uint32_t size, float crop_pct);
 wf_image_params wf_map_imagenet(uint32_t size, float crop_pct);
 void wf_map_labels(wf_mapping *m);
+
+/* Whether a row is stored in the type that was asked for, and not always in F32. */
+bool wf_map_is_encoded(const wf_map_row *r);
 
 /* emit.c: writes the whole file; golden may be NULL. */
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,

@@ -118,7 +118,7 @@ wf_status wf_metaformer_configure(const wf_gguf *gguf, wf_arena *arena, const vo
 
 static wf_id build_stage(wf_graph *g, wf_id x, const config *c, uint32_t s) {
     uint32_t stage = wf_graph_enter(g, "stage.%u", s);
-    wf_block block = {c->norm, c->norm, c->mixer[s], c->hidden[s], c->layer_scale};
+    wf_block block = {.norm1 = c->norm, .norm2 = c->norm, .mixer = c->mixer[s], .hidden = c->hidden[s], .layer_scale = c->layer_scale};
     if (s > 0 && c->down[s]) {
         wf_conv down = c->downsample;
         down.out_channels = c->width[s];

@@ -5,10 +5,12 @@
 #include "format/gguf.h"
 #include "parts/parts.h"
 
-/* What a picture model reads; the shape class of a plan is (n, h, w). */
+/* What a model reads; the shape class of a plan is (n, h, w). A language model reads n sequences of h token ids: channels and w are
+   1 and vocabulary is not 0. */
 typedef struct wf_input_spec {
-    const char *name; /* "input" */
+    const char *name; /* "input", "input_ids" */
     uint32_t channels, height, width; /* the size the file recommends */
+    uint32_t vocabulary, context;     /* ids are below the one, sequences no longer than the other; 0 = pictures */
 } wf_input_spec;
 
 typedef struct wf_input_class {
@@ -34,6 +36,7 @@ typedef struct wf_meta {
     wf_error *err;
     wf_status status; /* the first failure */
 } wf_meta;
+bool wf_meta_has(const wf_meta *m, const char *key);
 uint32_t wf_meta_u32(wf_meta *m, const char *key, uint32_t low, uint32_t high);
 float wf_meta_f32(wf_meta *m, const char *key, float low, float high); /* low ≤ value ≤ high, so never NaN */
 bool wf_meta_bool(wf_meta *m, const char *key);
@@ -46,5 +49,7 @@ wf_norm_kind wf_meta_norm_kind(wf_meta *m, const char *key, const char *name);
 /* The norm that key `kind` names, with the epsilon of key `eps`. */
 wf_norm_slot wf_meta_norm(wf_meta *m, const char *kind, const char *eps);
 void wf_meta_fail(wf_meta *m, const char *key, const char *why);
+/* The file is right, but asks for something that this version does not compute. */
+void wf_meta_refuse(wf_meta *m, const char *key, const char *what);
 
 #endif

@@ -68,10 +68,10 @@ void wf_head_build(wf_graph *g, wf_id x, const wf_head *head) {
 
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block) {
     uint32_t c = wf_graph_shape(g, x)->c;
-    wf_id n = wf_norm(g, x, "norm1", block->norm1);
+    wf_id n = wf_norm(g, x, block->norm1_name != NULL ? block->norm1_name : "norm1", block->norm1);
     wf_id m = wf_mixer_build(g, n, &block->mixer);
     x = wf_node_residual(g, x, m, "mixed", block->layer_scale ? wf_graph_vector(g, "scale1", c) : WF_NONE);
-    n = wf_norm(g, x, "norm2", block->norm2);
-    m = wf_channel_mlp(g, n, block->hidden);
+    n = wf_norm(g, x, block->norm2_name != NULL ? block->norm2_name : "norm2", block->norm2);
+    m = block->channel == WF_CHANNEL_GATED ? wf_channel_gated(g, n, block->hidden) : wf_channel_mlp(g, n, block->hidden);
     return wf_node_residual(g, x, m, "out", block->layer_scale ? wf_graph_vector(g, "scale2", c) : WF_NONE);
 }

@@ -48,7 +48,13 @@ typedef struct wf_mixer {
     bool qk_norm;    /* attention: a layer norm over each head of q and of k, shared by the heads */
     float qk_eps;
     uint32_t kernel; /* sla: side of the convolution of the values, odd */
+    uint32_t kv_heads; /* causal: of k and v */
+    wf_id angles;      /* causal: of rotary positions (wf_node_rope_angles) */
+    wf_rope_pairs pairs;
 } wf_mixer;
+
+/* What follows the mixer: two products around a GELU, or three around a gate (SwiGLU). */
+typedef enum wf_channel_kind { WF_CHANNEL_MLP, WF_CHANNEL_GATED } wf_channel_kind;
 
 /* One row of the layer table: everything that may differ from block to block. */
 typedef struct wf_block {
@@ -56,6 +62,8 @@ typedef struct wf_block {
     wf_mixer mixer;
     uint32_t hidden;   /* of the channel MLP */
     bool layer_scale;
+    wf_channel_kind channel;
+    const char *norm1_name, *norm2_name; /* what files call the norms; NULL: "norm1" and "norm2" */
 } wf_block;
 
 wf_id wf_norm(wf_graph *g, wf_id x, const char *name, wf_norm_slot slot);
@@ -65,11 +73,13 @@ wf_id wf_mixer_build(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_identity(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_pool(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_causal(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_spatial_fc(wf_graph *g, wf_id n, const wf_mixer *mixer);
 
-/* Channel mixer: ffn_up → GELU → ffn_down. */
+/* Channel mixers: ffn_up → GELU → ffn_down, and silu(ffn_gate) · ffn_up → ffn_down. */
 wf_id wf_channel_mlp(wf_graph *g, wf_id n, uint32_t hidden);
+wf_id wf_channel_gated(wf_graph *g, wf_id n, uint32_t hidden);
 
 /* x + s1 · mixer(norm1(x)), then x + s2 · mlp(norm2(x)); names are relative to the current scope. */
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block);
@@ -100,5 +110,8 @@ void wf_head_build(wf_graph *g, wf_id x, const wf_head *head);
 wf_id wf_head_norm_pool(wf_graph *g, wf_id x, const wf_head *head);
 wf_id wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head);
 wf_id wf_head_distilled(wf_graph *g, wf_id x, const wf_head *head);
+/* Language models: a logit for each entry of the vocabulary behind each token, [n, t, vocabulary]; llama.cpp's names "output_norm"
+   and "output". */
+void wf_head_tokens(wf_graph *g, wf_id x, wf_norm_slot norm, uint32_t vocabulary);
 
 #endif

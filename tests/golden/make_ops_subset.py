@@ -16,6 +16,7 @@ OPS = [
     "conv7_s4_p2_odd", "conv3_s2_p1_odd", "conv3_s1_p1", "conv4_s4_remainder", "attention_full",
     "dwconv3_p1", "dwconv5_p2", "interp_linear_up", "interp_linear_16_144",
     "interp_bilinear_up", "interp_bilinear_down", "interp_bicubic_up", "interp_bicubic_down",
+    "silu", "rope_half", "rope_interleaved", "attention_causal_offset",
 ]
 
 
