@@ -85,7 +85,7 @@ export function init(folder) {
         'no architecture': gguf(0, 0, Buffer.alloc(64)),
     };
     Object.entries(header).forEach(([name, bytes]) => add('GGUF', name, classify(bytes === null ? 'none.gguf' : put('g.gguf', bytes))));
-    add('GGUF', 'an unknown architecture', classify(changed('arch.gguf', swap(kv('general.architecture', 8, text('llama'))))));
+    add('GGUF', 'an unknown architecture', classify(changed('arch.gguf', swap(kv('general.architecture', 8, text('no-such-net'))))));
     add('GGUF', 'a setting that is missing', classify(changed('miss.gguf', without('poolformer.pool_size'))));
     add('GGUF', 'a setting out of range', classify(changed('even.gguf', swap(kv('poolformer.pool_size', 4, u32(4))))));
     add('GGUF', 'an epsilon that is no number', classify(changed('eps.gguf', swap(kv('poolformer.norm_epsilon', 6, u32(0x7fc00000))))));
