@@ -150,7 +150,7 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
     const wf_opt options[] = {
         {"runs", 'n', WF_OPT_COUNT, "N", &b.runs, 1, MAX_RUNS, "runs after the first (default 20)"},
         {"size", 0, WF_OPT_SIZE, "HxW", b.size, 0, 0,
-         "height and width of the input, of token ids tokens x 1 (default: the model's own)"},
+         "height and width of the input, or tokens x 1 (default: its own)"},
         {"batch", 0, WF_OPT_COUNT, "N", &b.batch, 1, 4096, "inputs in one run (default 1)"},
         {"nodes", 0, WF_OPT_FLAG, NULL, &b.nodes, 0, 0, "a line for every node, not one for each op"},
         {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,
