@@ -16,7 +16,7 @@ WF_IMPORT(size) extern double js_size(uint32_t file);
 WF_IMPORT(find) extern int32_t js_find(const char *name);
 WF_IMPORT(read) extern uint32_t js_read(uint32_t file, double offset, void *dst, uint32_t n);
 WF_IMPORT(write) extern uint32_t js_write(const void *bytes, uint32_t n);
-WF_IMPORT(layer) extern void js_layer(const char *name, const char *type, double loss);
+WF_IMPORT(layer) extern void js_layer(const char *name, const char *type, const char *input, double loss, double static_loss);
 WF_IMPORT(note) extern void js_note(const char *text);
 WF_IMPORT(progress) extern void js_progress(const char *phase, double done, double total);
 WF_IMPORT(cancelled) extern uint32_t js_cancelled(void);
@@ -46,9 +46,9 @@ static wf_status write_result(void *user, const void *bytes, size_t n, wf_error 
                                              : wf_fail(err, WF_E_IO, "result", -1, "the converted file could not be stored");
 }
 
-static void layer(void *user, const char *name, wf_dtype type, double loss) {
+static void layer(void *user, const wf_convert_layer *l) {
     (void)user;
-    js_layer(name, wf_dtype_get(type)->name, loss);
+    js_layer(l->name, wf_dtype_get(l->type)->name, l->input != NULL ? l->input : "", l->loss, l->static_loss);
 }
 
 static void note(void *user, const char *text) {

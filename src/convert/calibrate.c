@@ -1,32 +1,29 @@
-/* Static grids for the inputs of I8 matrices, from pictures. The source runs in float twice over the pictures and every matrix's
-   input is looked at on the way: first its channels' ranges and some rows of it, then, with the gains chosen, its histogram.
-   One picture in four is kept back; on those the written model is compared with the source. */
+/* Static grids for the inputs of I8 matrices, from pictures. The source runs in float over the pictures and every matrix's input is
+   looked at on the way: its extremes on each picture, and some rows of it. One picture in four is kept back; on those the written
+   model is compared with the source (int8_fit.c). */
 #include "convert/calibrate.h"
 
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/rng.h"
-#include "runtime/model.h"
 
 enum { HELD_BACK = 4 };
 
 typedef struct watch {
     wf_mapping *m;
-    wf_layer_view *layers; /* [map rows]; channels == 0: not an I8 matrix, or not met yet */
+    wf_layer_view *layers; /* [map rows] */
     wf_rng rng;
-    bool ranges; /* the first time over the pictures */
     uint32_t rows_a_picture;
     wf_status status;
     wf_error *err;
 } watch;
 
-static bool is_held_back(const wf_convert_options *o, uint32_t picture) {
+bool wf_calibrate_is_held_back(const wf_convert_options *o, uint32_t picture) {
     return o->picture_count < HELD_BACK || picture % HELD_BACK == HELD_BACK - 1;
 }
 
 static bool is_looked_at(const wf_convert_options *o, uint32_t picture) {
-    return o->picture_count < HELD_BACK || !is_held_back(o, picture);
+    return o->picture_count < HELD_BACK || !wf_calibrate_is_held_back(o, picture);
 }
 
 /* ---- what a node's input holds ---- */
@@ -39,29 +36,19 @@ static const float *element(const wf_view *in, uint32_t n, uint32_t y, uint32_t 
     return (const float *)in->data + (((size_t)n * s->h + y) * s->w + x) * wf_shape_stride(s) + c;
 }
 
-static void see_ranges(wf_layer_view *v, const wf_view *in) {
+static void see_extremes(wf_layer_view *v, const wf_view *in) {
     const wf_shape *s = &in->shape;
+    float low = 0, high = 0;
     for (uint32_t cell = 0; cell < wf_shape_rows(s); cell++) {
         uint32_t x = cell % s->w, y = cell / s->w % s->h, n = cell / s->w / s->h;
         for (uint32_t c = 0; c < s->c; c++) {
             float value = *element(in, n, y, x, c);
-            v->low[c] = value < v->low[c] ? value : v->low[c];
-            v->high[c] = value > v->high[c] ? value : v->high[c];
+            low = value < low ? value : low;
+            high = value > high ? value : high;
         }
     }
-}
-
-static void see_histogram(wf_layer_view *v, const wf_view *in, const float *gain) {
-    const wf_shape *s = &in->shape;
-    const float factor = (float)WF_HISTOGRAM / (v->hist_high - v->hist_low);
-    for (uint32_t cell = 0; cell < wf_shape_rows(s); cell++) {
-        uint32_t x = cell % s->w, y = cell / s->w % s->h, n = cell / s->w / s->h;
-        for (uint32_t c = 0; c < s->c; c++) {
-            float at = (*element(in, n, y, x, c) * (gain != NULL ? gain[c] : 1) - v->hist_low) * factor;
-            int bin = at > 0 ? at < WF_HISTOGRAM - 1 ? (int)at : WF_HISTOGRAM - 1 : 0;
-            v->histogram[bin] += v->importance[c];
-        }
-    }
+    v->low.now = -low > v->low.now ? -low : v->low.now;
+    v->high.now = high > v->high.now ? high : v->high.now;
 }
 
 /* One row of the product: the patch of output cell `row`, or a row of the input. */
@@ -86,14 +73,9 @@ static void take_sample(wf_layer_view *v, const wf_op_call *call, wf_op op, uint
 
 static wf_status meet(watch *w, wf_layer_view *v, uint32_t row, const wf_op_call *call) {
     const uint32_t channels = call->in[0].shape.c, k = call->w[0].k;
-    wf_arena *a = w->m->arena;
     v->row = row;
-    v->low = wf_arena_alloc(a, channels * sizeof(float));
-    v->high = wf_arena_alloc(a, channels * sizeof(float));
-    v->importance = wf_arena_alloc(a, channels * sizeof(double));
-    v->histogram = wf_arena_alloc(a, WF_HISTOGRAM * sizeof(double));
-    v->samples = wf_arena_alloc(a, (size_t)WF_SAMPLE_ROWS * k * sizeof(float));
-    if (v->low == NULL || v->high == NULL || v->importance == NULL || v->histogram == NULL || v->samples == NULL) {
+    v->samples = wf_arena_alloc(w->m->arena, (size_t)WF_SAMPLE_ROWS * k * sizeof(float));
+    if (v->samples == NULL) {
         return wf_fail(w->err, WF_E_MEMORY, w->m->rows[row].name, -1, "no memory to calibrate \"%s\"", w->m->rows[row].name);
     }
     v->k = k;
@@ -128,11 +110,7 @@ static void on_node(void *user, const wf_plan *plan, uint32_t node) {
     if (w->status != WF_OK) {
         return;
     }
-    if (!w->ranges) {
-        see_histogram(v, &call->in[0], w->m->int8[row].gain);
-        return;
-    }
-    see_ranges(v, &call->in[0]);
+    see_extremes(v, &call->in[0]);
     for (uint32_t i = 0; i < w->rows_a_picture && v->sample_count < WF_SAMPLE_ROWS; i++) {
         take_sample(v, call, n->op, wf_rng_u32(&w->rng) % wf_shape_rows(&call->out.shape));
     }
@@ -140,7 +118,7 @@ static void on_node(void *user, const wf_plan *plan, uint32_t node) {
 
 /* ---- running pictures ---- */
 
-static wf_status run_picture(const wf_mapping *m, const wf_convert_options *o, wf_session *s, uint32_t picture, wf_error *err) {
+wf_status wf_calibrate_run(const wf_mapping *m, const wf_convert_options *o, wf_session *s, uint32_t picture, wf_error *err) {
     wf_progress progress = WF_YIELD;
     WF_TRY(o->picture(o->user, picture, &m->image, wf_session_input(s), err));
     WF_TRY(wf_session_start(s, err));
@@ -166,38 +144,27 @@ static wf_status open_model(const wf_mapping *m, const wf_convert_options *o, wf
     return wf_model_finish(*out, err);
 }
 
-static wf_status open_session(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_model **model, wf_session **s,
-                              wf_error *err) {
+wf_status wf_calibrate_open(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_model **model, wf_session **s,
+                            wf_error *err) {
     *s = NULL;
     WF_TRY(open_model(m, o, type, model, err));
     WF_TRY(wf_session_create(*model, NULL, 0, s, err));
     return wf_session_prepare(*s, 1, m->image.height, m->image.width, err);
 }
 
-static wf_status look(watch *w, const wf_convert_options *o, wf_session *s, bool ranges) {
-    w->ranges = ranges;
+static wf_status look(watch *w, const wf_convert_options *o, wf_session *s) {
     wf_session_observe(s, on_node, w);
     for (uint32_t i = 0; i < o->picture_count; i++) {
         if (o->progress != NULL) {
-            o->progress(o->user, ranges ? "looking at pictures" : "measuring pictures", i, o->picture_count);
+            o->progress(o->user, "looking at pictures", i, o->picture_count);
         }
-        if (is_looked_at(o, i)) {
-            WF_TRY(run_picture(w->m, o, s, i, w->err));
-            WF_TRY(w->status);
+        if (!is_looked_at(o, i)) {
+            continue;
         }
-    }
-    return WF_OK;
-}
-
-/* ---- deciding ---- */
-
-static wf_status choose_gains(watch *w, const wf_convert_options *o) {
-    for (uint32_t i = 0; i < w->m->row_count; i++) {
-        if (o->progress != NULL) {
-            o->progress(o->user, "choosing gains", i, w->m->row_count);
-        }
-        if (w->layers[i].channels != 0) {
-            WF_TRY(wf_int8_choose_gain(w->m, &w->layers[i], &w->m->int8[i], w->err));
+        WF_TRY(wf_calibrate_run(w->m, o, s, i, w->err));
+        WF_TRY(w->status);
+        for (uint32_t j = 0; j < w->m->row_count; j++) {
+            wf_int8_end_picture(&w->layers[j]);
         }
     }
     return WF_OK;
@@ -205,21 +172,18 @@ static wf_status choose_gains(watch *w, const wf_convert_options *o) {
 
 static wf_status choose_grids(watch *w, const wf_convert_options *o) {
     for (uint32_t i = 0; i < w->m->row_count; i++) {
-        wf_int8_input *in = &w->m->int8[i];
-        double loss;
-        if (w->layers[i].channels == 0) {
-            continue;
+        if (o->progress != NULL) {
+            o->progress(o->user, "choosing grids", i, w->m->row_count);
         }
-        wf_int8_choose_grid(&w->layers[i], in);
-        WF_TRY(wf_int8_choose_static(w->m, &w->layers[i], in, &loss, w->err));
-        if (o->layer != NULL) {
-            o->layer(o->user, w->m->rows[i].name, WF_I8, loss);
+        if (w->layers[i].channels != 0) {
+            wf_int8_choose_grid(&w->layers[i], &w->m->int8[i]);
+            WF_TRY(wf_int8_choose_static(w->m, &w->layers[i], &w->m->int8[i], w->err));
         }
     }
     return WF_OK;
 }
 
-wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err) {
+wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, double max_loss, wf_convert_report *report, wf_error *err) {
     watch w;
     wf_model *model = NULL;
     wf_session *session = NULL;
@@ -234,78 +198,10 @@ wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err
     }
     uint32_t pictures = o->picture_count - (o->picture_count < HELD_BACK ? 0 : o->picture_count / HELD_BACK);
     w.rows_a_picture = (WF_SAMPLE_ROWS + pictures - 1) / pictures;
-    wf_status status = open_session(m, o, WF_F32, &model, &session, err);
-    status = status == WF_OK ? look(&w, o, session, true) : status;
-    status = status == WF_OK ? choose_gains(&w, o) : status;
-    status = status == WF_OK ? look(&w, o, session, false) : status;
-    status = status == WF_OK ? choose_grids(&w, o) : status;
+    wf_status status = wf_calibrate_open(m, o, WF_F32, &model, &session, err);
+    status = status == WF_OK ? look(&w, o, session) : status;
     wf_session_free(session);
     wf_model_free(model);
-    return status;
-}
-
-/* ---- the loss ---- */
-
-static wf_status read_outputs(wf_session *s, float **values, uint64_t *count, wf_error *err) {
-    wf_output_info info;
-    uint64_t total = 0, at = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        at = 0;
-        for (uint32_t i = 0; i < wf_session_output_count(s); i++) {
-            WF_TRY(wf_session_output(s, i, &info, err));
-            if (pass == 1) {
-                WF_TRY(wf_session_read_f32(s, i, *values + at, err));
-            }
-            uint64_t n = 1;
-            for (uint32_t d = 0; d < info.n_dims; d++) {
-                n *= info.dims[d];
-            }
-            at += n;
-        }
-        total = at;
-        if (pass == 0 && *values == NULL) {
-            WF_TRY(wf_alloc_array((void **)values, total, sizeof(float), "the outputs", err));
-        }
-    }
-    *count = total;
-    return WF_OK;
-}
-
-static wf_status compare(const wf_mapping *m, const wf_convert_options *o, wf_session *const s[2], float *out[2],
-                         wf_convert_report *report, wf_error *err) {
-    double difference = 0, size = 0;
-    uint64_t count = 0;
-    report->pictures = 0;
-    for (uint32_t i = 0; i < o->picture_count; i++) {
-        if (!is_held_back(o, i)) {
-            continue;
-        }
-        for (int which = 0; which < 2; which++) {
-            WF_TRY(run_picture(m, o, s[which], i, err));
-            WF_TRY(read_outputs(s[which], &out[which], &count, err));
-        }
-        for (uint64_t j = 0; j < count; j++) {
-            double d = (double)out[1][j] - (double)out[0][j];
-            difference += d * d;
-            size += (double)out[0][j] * (double)out[0][j];
-        }
-        report->pictures++;
-    }
-    report->loss = __builtin_sqrt(difference / (size > 0 ? size : 1));
-    return WF_OK;
-}
-
-wf_status wf_calibrate_loss(const wf_mapping *m, const wf_convert_options *o, wf_convert_report *report, wf_error *err) {
-    wf_model *models[2] = {NULL, NULL};
-    wf_session *s[2] = {NULL, NULL};
-    float *out[2] = {NULL, NULL};
-    wf_status status = open_session(m, o, WF_F32, &models[0], &s[0], err);
-    status = status == WF_OK ? open_session(m, o, WF_I8, &models[1], &s[1], err) : status;
-    status = status == WF_OK ? compare(m, o, s, out, report, err) : status;
-    for (int i = 0; i < 2; i++) {
-        wf_session_free(s[i]);
-        wf_model_free(models[i]);
-        wf_free(out[i]);
-    }
-    return status;
+    status = status == WF_OK ? choose_grids(&w, o) : status;
+    return status == WF_OK ? wf_int8_fit(m, o, w.layers, max_loss, report, err) : status;
 }

@@ -1,7 +1,6 @@
 /* I8 matrices: integers of −127 … 127 with a step for each output channel, W[j, k] ≈ steps[j] · q[j, k], and the tensors beside them:
        X.weight.scale [out]   the steps
        X.in_scale, X.in_zero [1]   the grid of the input's bytes (absent: a step for each row at run time)
-       X.in_gain [channels]   what the input is multiplied by before (absent: 1); the matrix has been divided by it
    A step is the one with the least squared error among a few that clip the largest weights. Also: which matrices stay F16. */
 #include <string.h>
 
@@ -44,7 +43,7 @@ float wf_int8_encode(const float *w, uint64_t k, int8_t *q) {
     return step;
 }
 
-wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *in, int8_t *q, float *steps, wf_error *err) {
+wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, int8_t *q, float *steps, wf_error *err) {
     const wf_map_row *r = &m->rows[i];
     const wf_map_stored s = wf_map_stored_of(m, r, WF_I8);
     void *memory;
@@ -53,9 +52,6 @@ wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *i
     wf_status status = WF_OK;
     for (uint64_t row = 0; row < s.rows && status == WF_OK; row++) {
         status = wf_map_read_row(m, r, row, line, err);
-        for (uint64_t k = 0; status == WF_OK && in != NULL && in->gain != NULL && k < s.k; k++) {
-            line[k] /= in->gain[k % in->channels];
-        }
         if (status == WF_OK) {
             steps[row] = wf_int8_encode(line, s.k, q + row * s.k);
         }
@@ -81,20 +77,16 @@ wf_status wf_int8_declare(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf
     const wf_int8_input *in = input_of(m, i);
     const uint64_t dims[2] = {s.k, s.rows}, one = 1;
     const char *const names[] = {wf_arena_format(m->arena, "%s.scale", r->name), beside(m, r->name, "in_scale"),
-                                 beside(m, r->name, "in_zero"), beside(m, r->name, "in_gain")};
-    for (int j = 0; j < 4; j++) {
+                                 beside(m, r->name, "in_zero")};
+    for (int j = 0; j < 3; j++) {
         if (names[j] == NULL) {
             return wf_fail(err, WF_E_MEMORY, r->name, -1, "no memory for the names of tensors");
         }
     }
     WF_TRY(wf_gguf_add_tensor(w, names[0], WF_F32, 1, &dims[1], err));
     if (in != NULL) {
-        const uint64_t channels = in->channels;
         WF_TRY(wf_gguf_add_tensor(w, names[1], WF_F32, 1, &one, err));
         WF_TRY(wf_gguf_add_tensor(w, names[2], WF_F32, 1, &one, err));
-        if (in->gain != NULL) {
-            WF_TRY(wf_gguf_add_tensor(w, names[3], WF_F32, 1, &channels, err));
-        }
     }
     return wf_gguf_add_tensor(w, r->name, WF_I8, 2, dims, err);
 }
@@ -106,14 +98,11 @@ wf_status wf_int8_write(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_e
     WF_TRY(wf_alloc_array(&memory, s.rows * (s.k + sizeof(float)), 1, m->rows[i].name, err));
     float *steps = memory;
     int8_t *q = (int8_t *)(steps + s.rows);
-    wf_status status = wf_int8_matrix(m, i, in, q, steps, err);
+    wf_status status = wf_int8_matrix(m, i, q, steps, err);
     status = status == WF_OK ? wf_gguf_write_data(w, steps, s.rows * sizeof *steps, err) : status;
     if (in != NULL) {
         status = status == WF_OK ? wf_gguf_write_data(w, &in->scale, sizeof in->scale, err) : status;
         status = status == WF_OK ? wf_gguf_write_data(w, &in->zero, sizeof in->zero, err) : status;
-        if (in->gain != NULL && status == WF_OK) {
-            status = wf_gguf_write_data(w, in->gain, in->channels * sizeof *in->gain, err);
-        }
     }
     status = status == WF_OK ? wf_gguf_write_data(w, q, s.rows * s.k, err) : status;
     wf_free(memory);
@@ -149,6 +138,9 @@ static size_t next_pattern(const char **list) {
 }
 
 bool wf_map_is_kept(const wf_mapping *m, const wf_map_row *r) {
+    if (r->wide) {
+        return true;
+    }
     const char *list = m->keep != NULL ? m->keep : "";
     for (size_t n; (n = next_pattern(&list)) > 0; list += n) {
         if (occurs(r->name, list, n) || occurs(r->source->name, list, n)) {

@@ -1,16 +1,12 @@
-/* The choices of static int8: gains and grids (src/tensor/README.md argues them).
-   Grid: the range [low, high] with the least expected squared error over the histogram, step²/12 for what lies inside and the
-   squared distance for what is clipped; each value counts with its channel's importance, so that the error is the output's.
-   Gain: SmoothQuant's (arXiv 2211.10438) gain[c] = (largest |W[:, c]|)^(1−α) / (largest |x_c|)^α, for the α (or none at all) whose
-   product differs least on the sample rows.
+/* The choices of static int8 for one matrix (src/tensor/README.md argues them).
+   Grid: the range that one picture in 1100 leaves, by a Gumbel distribution with the mean and deviation of the pictures' extremes.
    Static at all: unless a step of each row's own halves the loss, as where few tokens carry values far beyond all others. */
 #include <string.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "convert/calibrate.h"
 #include "kernels/quantize.h"
-
-static float larger(float a, float b) { return a > b ? a : b; }
 
 static void set_grid(wf_int8_input *in, float low, float high) {
     float scale = (high - low) / 255.0f;
@@ -22,36 +18,30 @@ static void set_grid(wf_int8_input *in, float low, float high) {
 
 /* ---- the grid ---- */
 
-static double expected_error(const wf_layer_view *v, float low, float high) {
-    const double width = ((double)v->hist_high - v->hist_low) / WF_HISTOGRAM, step = ((double)high - low) / 255;
-    double sum = 0;
-    for (int i = 0; i < WF_HISTOGRAM; i++) {
-        double x = v->hist_low + (i + 0.5) * width, off = x < low ? low - x : x > high ? x - high : 0;
-        sum += v->histogram[i] * (off > 0 ? off * off : step * step / 12);
-    }
-    return sum;
+static void end_picture(wf_extreme *e) {
+    e->seen = e->now > e->seen ? e->now : e->seen;
+    e->sum += e->now;
+    e->squares += (double)e->now * e->now;
+    e->now = 0;
+}
+
+void wf_int8_end_picture(wf_layer_view *v) {
+    end_picture(&v->low);
+    end_picture(&v->high);
+    v->pictures++;
+}
+
+/* Extremes of many values are Gumbel distributed: mean + deviation · √6/π · (7 − γ) is exceeded with probability e⁻⁷. Few pictures
+   make that uncertain, so it stays between 1.1 and 2 times the largest that was seen. */
+static float reach(const wf_extreme *e, uint32_t pictures) {
+    double mean = e->sum / pictures, variance = e->squares / pictures - mean * mean;
+    double size = mean + __builtin_sqrt(variance > 0 ? variance : 0) * 0.7796968 * ((getenv("WF_G") ? atof(getenv("WF_G")) : 7) - 0.5772157);
+    double least = 1.1 * (double)e->seen, most = 2 * (double)e->seen;
+    return (float)(size < least ? least : size > most ? most : size);
 }
 
 void wf_int8_choose_grid(const wf_layer_view *v, wf_int8_input *in) {
-    float best_low = v->hist_low, best_high = v->hist_high, reach = 0.5f;
-    double best = expected_error(v, best_low, best_high);
-    for (int round = 0; round < 4; round++, reach *= 0.5f) { /* a coarse grid of ranges, then finer ones around the best */
-        const float low = best_low, high = best_high;
-        for (int a = -4; a <= 4; a++) {
-            for (int b = -4; b <= 4; b++) {
-                float l = low * (1 + reach * (float)a / 4), h = high * (1 + reach * (float)b / 4);
-                l = l < v->hist_low ? v->hist_low : l;
-                h = h > v->hist_high ? v->hist_high : h;
-                double error = expected_error(v, l, h);
-                if (error < best) {
-                    best = error;
-                    best_low = l;
-                    best_high = h;
-                }
-            }
-        }
-    }
-    set_grid(in, best_low, best_high);
+    set_grid(in, -reach(&v->low, v->pictures), reach(&v->high, v->pictures));
 }
 
 /* ---- products on the samples ---- */
@@ -99,11 +89,10 @@ static wf_status product_make(const wf_mapping *m, const wf_layer_view *v, produ
 }
 
 /* A sample row as integers minus the zero; returns their step. */
-static float round_row(const wf_layer_view *v, const wf_int8_input *in, const float *row, uint64_t k, float *x) {
+static float round_row(const wf_int8_input *in, const float *row, uint64_t k, float *x) {
     float largest = wf_quantize_largest(row, k);
     for (uint64_t c = 0; c < k; c++) {
-        float gain = in->gain != NULL ? in->gain[c % v->channels] : 1;
-        x[c] = in->is_static ? (float)wf_quantize_u8(row[c], gain / in->scale, (int32_t)in->zero) - in->zero
+        x[c] = in->is_static ? (float)wf_quantize_u8(row[c], 1 / in->scale, (int32_t)in->zero) - in->zero
                              : (float)wf_quantize_i8(row[c], wf_quantize_inverse(largest));
     }
     return in->is_static ? in->scale : wf_quantize_step(largest);
@@ -113,9 +102,9 @@ static wf_status product_loss(const wf_mapping *m, const wf_layer_view *v, produ
                               wf_error *err) {
     double difference = 0, size = 0;
     float row_steps[WF_SAMPLE_ROWS];
-    WF_TRY(wf_int8_matrix(m, v->row, in, p->q, p->steps, err));
+    WF_TRY(wf_int8_matrix(m, v->row, p->q, p->steps, err));
     for (uint32_t i = 0; i < v->sample_count; i++) {
-        row_steps[i] = round_row(v, in, v->samples + i * p->k, p->k, p->x + i * p->k);
+        row_steps[i] = round_row(in, v->samples + i * p->k, p->k, p->x + i * p->k);
     }
     for (uint64_t j = 0; j < p->n; j++) {
         float *w = p->w + j * p->k; /* the source's output is known: its row may go */
@@ -137,102 +126,15 @@ static wf_status product_loss(const wf_mapping *m, const wf_layer_view *v, produ
     return WF_OK;
 }
 
-wf_status wf_int8_choose_static(const wf_mapping *m, const wf_layer_view *v, wf_int8_input *in, double *loss, wf_error *err) {
-    const wf_int8_input by_row = {false, 0, 0, NULL, v->channels};
-    double dynamic = 0;
+wf_status wf_int8_choose_static(const wf_mapping *m, wf_layer_view *v, wf_int8_input *in, wf_error *err) {
+    const wf_int8_input by_row = {false, 0, 0};
     product p;
     WF_TRY(product_make(m, v, &p, err));
-    wf_status status = product_loss(m, v, &p, in, loss, err);
-    status = status == WF_OK ? product_loss(m, v, &p, &by_row, &dynamic, err) : status;
+    wf_status status = product_loss(m, v, &p, in, &v->loss[0], err);
+    status = status == WF_OK ? product_loss(m, v, &p, &by_row, &v->loss[1], err) : status;
     wf_free(p.memory);
-    if (status == WF_OK && *loss > 2 * dynamic) {
+    if (status == WF_OK && v->loss[0] > (getenv("WF_R") ? atof(getenv("WF_R")) : 2) * v->loss[1] && v->loss[0] > (getenv("WF_A") ? atof(getenv("WF_A")) : 0)) {
         *in = by_row;
-        *loss = dynamic;
     }
-    return status;
-}
-
-/* ---- the gains ---- */
-
-static float power(float x, float y) { return x > 0 ? (float)__builtin_exp(y * __builtin_log(x)) : 0; }
-
-/* The range that all channels need once they are multiplied by their gains. */
-static void gained_range(const wf_layer_view *v, const float *gain, float *low, float *high) {
-    *low = *high = 0;
-    for (uint32_t c = 0; c < v->channels; c++) {
-        float g = gain != NULL ? gain[c] : 1;
-        *low = v->low[c] * g < *low ? v->low[c] * g : *low;
-        *high = larger(*high, v->high[c] * g);
-    }
-}
-
-/* Within 1/16 and 16 of their geometric mean, so that a dead channel does not blow its weights up. Eight bits of a gain are enough;
-   more would differ between C libraries. */
-static void make_gain(const wf_layer_view *v, const float *largest_weight, float alpha, float *gain) {
-    double mean = 0;
-    for (uint32_t c = 0; c < v->channels; c++) {
-        float x = larger(larger(-v->low[c], v->high[c]), 1e-6f), w = larger(largest_weight[c], 1e-6f);
-        gain[c] = power(w, 1 - alpha) / power(x, alpha);
-        mean += __builtin_log(gain[c]);
-    }
-    float unit = (float)__builtin_exp(mean / v->channels);
-    for (uint32_t c = 0; c < v->channels; c++) {
-        float g = gain[c] / unit;
-        uint32_t bits = (wf_float_bits(g < 0.0625f ? 0.0625f : g > 16 ? 16 : g) + 0x8000) & 0xffff0000;
-        memcpy(&gain[c], &bits, sizeof bits);
-    }
-}
-
-static void weigh_channels(const product *p, const wf_layer_view *v, float *largest) {
-    for (uint64_t j = 0; j < p->n; j++) {
-        for (uint64_t c = 0; c < p->k; c++) {
-            float w = p->w[j * p->k + c], size = w < 0 ? -w : w;
-            largest[c % v->channels] = larger(largest[c % v->channels], size);
-            v->importance[c % v->channels] += (double)w * w;
-        }
-    }
-}
-
-static wf_status try_gains(const wf_mapping *m, wf_layer_view *v, product *p, float *gains /* [2, channels] */, const float *largest,
-                           wf_int8_input *in, wf_error *err) {
-    static const float alphas[] = {0.3f, 0.5f, 0.7f, 0.9f};
-    float *trial = gains + v->channels, low, high;
-    wf_int8_input plain = {true, 0, 0, NULL, v->channels};
-    double best, loss;
-    gained_range(v, NULL, &low, &high);
-    set_grid(&plain, low, high);
-    *in = plain;
-    WF_TRY(product_loss(m, v, p, &plain, &best, err));
-    best *= 0.97; /* gains must pay for the work that they are */
-    for (size_t i = 0; i < sizeof alphas / sizeof alphas[0]; i++) {
-        wf_int8_input t = {true, 0, 0, trial, v->channels};
-        make_gain(v, largest, alphas[i], trial);
-        gained_range(v, trial, &low, &high);
-        set_grid(&t, low, high);
-        WF_TRY(product_loss(m, v, p, &t, &loss, err));
-        if (loss < best) {
-            best = loss;
-            memcpy(gains, trial, v->channels * sizeof *gains);
-            in->gain = gains;
-        }
-    }
-    return WF_OK;
-}
-
-wf_status wf_int8_choose_gain(wf_mapping *m, wf_layer_view *v, wf_int8_input *in, wf_error *err) {
-    product p;
-    float *gains = wf_arena_alloc(m->arena, 2 * v->channels * sizeof *gains);
-    float *largest = wf_arena_alloc(m->arena, v->channels * sizeof *largest);
-    if (gains == NULL || largest == NULL) {
-        return wf_fail(err, WF_E_MEMORY, m->rows[v->row].name, -1, "no memory for the gains of a matrix");
-    }
-    WF_TRY(product_make(m, v, &p, err));
-    weigh_channels(&p, v, largest);
-    wf_status status = try_gains(m, v, &p, gains, largest, in, err);
-    wf_free(p.memory);
-    for (uint32_t c = 0; c < v->channels && in->gain != NULL; c++) {
-        v->importance[c] /= (double)in->gain[c] * in->gain[c];
-    }
-    gained_range(v, in->gain, &v->hist_low, &v->hist_high);
     return status;
 }

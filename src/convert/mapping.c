@@ -135,12 +135,12 @@ static bool add_row(wf_mapping *m, const wf_map_row *row) {
 
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
     const wf_source_tensor *t = expect(m, source_name, kind, optional);
-    wf_map_row row = {t, {NULL}, name, kind, NULL};
+    wf_map_row row = {t, {NULL}, name, kind, NULL, false};
     return t != NULL && add_row(m, &row);
 }
 
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind) {
-    wf_map_row row = {NULL, {NULL}, name, kind, NULL};
+    wf_map_row row = {NULL, {NULL}, name, kind, NULL, false};
     for (uint32_t i = 0; i < count; i++) {
         const wf_source_tensor *t = expect(m, source_names[i], kind, false);
         if (t == NULL) {

@@ -27,6 +27,7 @@ typedef struct wf_map_row {
     const char *name;
     wf_map_kind kind;
     const struct wf_rewrite *rewrite; /* what happens to it on the way (rewrite.h), or NULL */
+    bool wide;                        /* stays F16 where the type is a quantized one */
 } wf_map_row;
 
 /* The stored geometry of a row of the map: `rows` of k elements, padded to stored_k. */
@@ -39,8 +40,6 @@ typedef struct wf_map_stored {
 typedef struct wf_int8_input {
     bool is_static; /* false: a step for each row, found at run time */
     float scale, zero;
-    float *gain; /* [channels] in the arena, or NULL */
-    uint32_t channels;
 } wf_int8_input;
 
 typedef struct wf_map_list {
@@ -175,18 +174,18 @@ wf_status wf_map_read_row(const wf_mapping *m, const wf_map_row *r, uint64_t i, 
 /* int8.c: I8 matrices and the small tensors that belong to them. */
 /* w[k] → q[k] in −127 … 127; returns the step. */
 float wf_int8_encode(const float *w, uint64_t k, int8_t *q);
-/* The whole matrix of row i, divided by the gains of its input: q [rows, k], steps [rows]. */
-wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *in, int8_t *q, float *steps, wf_error *err);
+/* The whole matrix of row i: q [rows, k], steps [rows]. */
+wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, int8_t *q, float *steps, wf_error *err);
 wf_status wf_int8_declare(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_error *err);
 wf_status wf_int8_write(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_error *err);
 /* Fails when a pattern of m->keep fits no matrix. */
 wf_status wf_map_check_keep(const wf_mapping *m, wf_error *err);
 bool wf_map_is_kept(const wf_mapping *m, const wf_map_row *r);
 
-/* calibrate.c: looks at the pictures, fills m->int8 and reports the layers' losses. */
-wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err);
-/* Relative L2 of the written model's outputs against the source's in float, over the pictures that wf_calibrate did not look at. */
-wf_status wf_calibrate_loss(const wf_mapping *m, const wf_convert_options *o, wf_convert_report *report, wf_error *err);
+/* calibrate.c: looks at the pictures, fills m->int8, keeps the loss within max_loss where it can (int8_fit.c), and reports the layers.
+   report: loss and pictures are filled, the loss being the relative L2 of the written model's outputs against the source's in float
+   over the pictures that were kept back. */
+wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, double max_loss, wf_convert_report *report, wf_error *err);
 
 /* The matrices that lose most when they are stored as `type`: relative L2 of decode(encode(w)) against w,
    the worst first; fewer than three leave NULL names. */
@@ -196,6 +195,8 @@ typedef struct wf_layer_loss {
     double loss;
 } wf_layer_loss;
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err);
+/* Relative L2 of what one matrix decodes to, stored as `wanted` wants it, against what it was. */
+wf_status wf_emit_layer_loss(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted, double *loss, wf_error *err);
 /* The same for each matrix of a quantized type, through o->layer. */
 wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_error *err);
 
