@@ -78,6 +78,23 @@ const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name) {
     return wf_source_find(m->source, source_name);
 }
 
+bool wf_map_has(wf_mapping *m, const char *prefix, const char *suffix) {
+    return wf_map_find(m, wf_map_format(m, "%s%s", prefix, suffix)) != NULL;
+}
+
+const wf_source_tensor *wf_map_need(wf_mapping *m, const char *source_name, uint32_t n_dims, const char *model) {
+    const wf_source_tensor *t = wf_map_find(m, source_name);
+    if (t == NULL) {
+        wf_map_fail(m, WF_E_MISSING, source_name, "the checkpoint has no tensor \"%s\", which a %s needs", source_name, model);
+        return NULL;
+    }
+    if (t->n_dims != n_dims || t->elements == 0 || t->elements > UINT32_MAX) {
+        wf_map_fail(m, WF_E_SHAPE, source_name, "tensor \"%s\" of this %s does not have %u dimensions", source_name, model, n_dims);
+        return NULL;
+    }
+    return t;
+}
+
 /* The source tensor, if it is there and has the form of `kind`; NULL without an error when absent and optional. */
 static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf_map_kind kind, bool optional) {
     static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]",
@@ -254,7 +271,9 @@ void wf_map_norm(wf_mapping *m, const char *kind, const char *source_name, const
         wf_map_repbn(m, source_name, name);
         return;
     }
-    wf_map_affine(m, source_name, name, WF_MAP_VECTOR, !batch && strcmp(kind, "un") != 0);
+    if (!batch || wf_map_has(m, source_name, ".weight") || wf_map_has(m, source_name, ".bias")) { /* torch's affine=False has neither */
+        wf_map_affine(m, source_name, name, WF_MAP_VECTOR, !batch && strcmp(kind, "un") != 0);
+    }
     if (batch) {
         wf_map_tensor(m, wf_map_format(m, "%s.running_mean", source_name), wf_map_format(m, "%s.mean", name), WF_MAP_VECTOR, false);
     }

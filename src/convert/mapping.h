@@ -146,6 +146,9 @@ void wf_map_note(wf_mapping *m, const char *format, ...)
 #endif
     ;
 const wf_source_tensor *wf_map_find(wf_mapping *m, const char *source_name);
+bool wf_map_has(wf_mapping *m, const char *prefix, const char *suffix);
+/* The tensor with so many dimensions and 1 to 2³² − 1 elements, or NULL and an error; model: "ViT", "PVT" …, what needs it. */
+const wf_source_tensor *wf_map_need(wf_mapping *m, const char *source_name, uint32_t n_dims, const char *model);
 /* source tensor → stored tensor; an absent source is an error unless optional (then false comes back). */
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional);
 /* The sources, one below the other → one stored tensor: matrices and tables of equal row length, windows of equal size, or vectors end

@@ -1,13 +1,17 @@
 // A golden's model in int8: calibrated on pictures of the tree, natively and as wasm. Held to: the loss that convert reports and the
 // budget of --max-loss; native = wasi bit for bit, relaxed near it; bytes between layers (no taps) near floats between layers (all
 // taps); float activations near the source; --keep; what inspect and verify say; and every refusal.
+import {copyFileSync, mkdirSync, readdirSync} from 'node:fs';
 import {attempt, check, data, finish, join, must, native, readTensors, relativeL2, root, sameBits, wasi, workFolder, writeTensors} from './lib.mjs';
 
 const folder = workFolder();
 const at = (name) => join(folder, name);
 const model = join(data, 'poolformer_tiny.safetensors');
 const config = join(data, 'poolformer_tiny.json');
-const pictures = join(root, 'tests/golden/media/pictures');
+const media = join(root, 'tests/golden/media/pictures');
+const pictures = at('pictures'); // without the one of colours at the ends of their range, for which grids are wider than others need
+mkdirSync(pictures);
+for (const name of readdirSync(media).filter((n) => !n.includes('extreme'))) copyFileSync(join(media, name), join(pictures, name));
 const file = at('int8.gguf'), source = at('int8-source.gguf'), input = at('int8-in.safetensors'), out = at('int8-out.safetensors');
 
 const convert = (to, ...options) => native(['convert', model, '--config', config, '-o', to, '--force', '--json', ...options]);
@@ -40,8 +44,7 @@ await attempt('int8 calibrated', async () => {
     const truth = run(source, 'native').get('output').data;
     const got = {};
     for (const build of ['native', 'wasi', 'relaxed']) got[build] = run(file, build).get('output').data;
-    // Waves are no photo: some of what they cause lies outside grids that were calibrated on photos (0.065 measured, 0.05 is for photos).
-    check('int8 native near the source', relativeL2(got.native, truth) < 1e-1, relativeL2(got.native, truth));
+    check('int8 native near the source', relativeL2(got.native, truth) < 5e-2, relativeL2(got.native, truth));
     check('int8 native = wasi, bit for bit', sameBits(got.native, got.wasi));
     check('int8 relaxed near baseline', relativeL2(got.relaxed, got.wasi) < 2e-2, relativeL2(got.relaxed, got.wasi));
     const scalar = run(file, 'native', '--backend', 'scalar').get('output').data;

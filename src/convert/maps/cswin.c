@@ -34,14 +34,7 @@ static const wf_source_tensor *part(wf_mapping *m, const char *name, const char 
 }
 
 static const wf_source_tensor *need(wf_mapping *m, const char *name, const char *what, uint32_t n_dims) {
-    const wf_source_tensor *t = part(m, name, what);
-    if (t == NULL || t->n_dims != n_dims || t->elements == 0 || t->elements > UINT32_MAX) {
-        const char *full = wf_map_format(m, "%s.%s", name, what);
-        wf_map_fail(m, t == NULL ? WF_E_MISSING : WF_E_SHAPE, full, t == NULL ? "the checkpoint has no tensor \"%s\", which a CSwin needs"
-                    : "tensor \"%s\" of this CSwin does not have %u dimensions", full, n_dims);
-        return NULL;
-    }
-    return t;
+    return wf_map_need(m, wf_map_format(m, "%s.%s", name, what), n_dims, "CSwin");
 }
 
 /* ---- structure ---- */

@@ -61,17 +61,13 @@ static const char *down_name(wf_mapping *m, const details *d, uint32_t s) {
                             : wf_map_format(m, "%sencoder.patch_embeddings.%u.projection", d->root, s);
 }
 
-static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
-    return wf_map_find(m, wf_map_format(m, "%s%s", prefix, suffix)) != NULL;
-}
-
 /* ---- structure, from the keys ---- */
 
 static void count_blocks(wf_mapping *m, details *d) {
     const block_names *n = &names_of[d->lib];
     for (uint32_t s = 0; s < d->stages; s++) {
         while (d->blocks[s] < MAX_BLOCKS &&
-               has(m, block_prefix(m, d, s, d->blocks[s]), wf_map_format(m, ".%s.weight", n->fc1))) {
+               wf_map_has(m, block_prefix(m, d, s, d->blocks[s]), wf_map_format(m, ".%s.weight", n->fc1))) {
             d->blocks[s]++;
         }
         if (d->blocks[s] == 0) {
@@ -93,11 +89,11 @@ static void scan_sail(wf_mapping *m, details *d) {
     int down = -1, position = -1;
     for (int i = 0; i < MAX_ENTRIES && d->stages < MAX_STAGES; i++) {
         const char *entry = wf_map_format(m, "network.%d", i);
-        if (has(m, entry, ".proj.weight")) {
+        if (wf_map_has(m, entry, ".proj.weight")) {
             down = i;
-        } else if (has(m, entry, ".pos_embed")) {
+        } else if (wf_map_has(m, entry, ".pos_embed")) {
             position = i;
-        } else if (has(m, entry, ".0.mlp.fc1.weight")) {
+        } else if (wf_map_has(m, entry, ".0.mlp.fc1.weight")) {
             uint32_t s = d->stages++;
             d->stage_entry[s] = i;
             d->down_entry[s] = down;
@@ -111,25 +107,25 @@ static void scan_sail(wf_mapping *m, details *d) {
 }
 
 static void scan_others(wf_mapping *m, details *d) {
-    while (d->stages < MAX_STAGES && has(m, block_prefix(m, d, d->stages, 0), wf_map_format(m, ".%s.weight", names_of[d->lib].fc1))) {
+    while (d->stages < MAX_STAGES && wf_map_has(m, block_prefix(m, d, d->stages, 0), wf_map_format(m, ".%s.weight", names_of[d->lib].fc1))) {
         uint32_t s = d->stages++;
         d->position_entry[s] = -1;
-        d->down[s] = s > 0 && has(m, down_name(m, d, s), ".weight");
+        d->down[s] = s > 0 && wf_map_has(m, down_name(m, d, s), ".weight");
     }
 }
 
 static bool recognise(wf_mapping *m, details *d) {
-    bool position_first = has(m, "network.0", ".pos_embed") && has(m, "network.1.0.mlp.fc1", ".weight");
-    if (has(m, "patch_embed.proj", ".weight") && (position_first || has(m, "network.0.0.mlp.fc1", ".weight"))) {
+    bool position_first = wf_map_has(m, "network.0", ".pos_embed") && wf_map_has(m, "network.1.0.mlp.fc1", ".weight");
+    if (wf_map_has(m, "patch_embed.proj", ".weight") && (position_first || wf_map_has(m, "network.0.0.mlp.fc1", ".weight"))) {
         d->lib = SAIL;
         scan_sail(m, d);
-    } else if (has(m, "stem.conv", ".weight") && has(m, "stages.0.blocks.0.mlp.fc1", ".weight")) {
+    } else if (wf_map_has(m, "stem.conv", ".weight") && wf_map_has(m, "stages.0.blocks.0.mlp.fc1", ".weight")) {
         d->lib = TIMM;
         scan_others(m, d);
-    } else if (has(m, "poolformer.encoder.patch_embeddings.0.projection", ".weight") ||
-               has(m, "encoder.patch_embeddings.0.projection", ".weight")) {
+    } else if (wf_map_has(m, "poolformer.encoder.patch_embeddings.0.projection", ".weight") ||
+               wf_map_has(m, "encoder.patch_embeddings.0.projection", ".weight")) {
         d->lib = HF;
-        d->root = has(m, "poolformer.encoder.patch_embeddings.0.projection", ".weight") ? "poolformer." : "";
+        d->root = wf_map_has(m, "poolformer.encoder.patch_embeddings.0.projection", ".weight") ? "poolformer." : "";
         scan_others(m, d);
     } else {
         return false;
@@ -141,7 +137,7 @@ static bool recognise(wf_mapping *m, details *d) {
 
 static const char *mixer_from_tensors(wf_mapping *m, const details *d, uint32_t s) {
     const char *b = block_prefix(m, d, s, 0);
-    return has(m, b, ".token_mixer.qkv.weight") ? "attention" : has(m, b, ".token_mixer.fc.weight") ? "spatial_fc" : NULL;
+    return wf_map_has(m, b, ".token_mixer.qkv.weight") ? "attention" : wf_map_has(m, b, ".token_mixer.fc.weight") ? "spatial_fc" : NULL;
 }
 
 static void read_token_mixers(wf_mapping *m, details *d, const wf_json *list) {
@@ -217,8 +213,8 @@ static void configure_sail(wf_mapping *m, details *d) {
     }
     d->head = "norm_pool";
     d->head_norm = d->norm;
-    d->features = wf_map_arg_bool(m, "fork_feat", !has(m, "head", ".weight") && !has(m, "norm", ".weight") &&
-                                                      has(m, wf_map_format(m, "norm%d", d->stage_entry[d->stages - 1]), ".weight"));
+    d->features = wf_map_arg_bool(m, "fork_feat", !wf_map_has(m, "head", ".weight") && !wf_map_has(m, "norm", ".weight") &&
+                                                      wf_map_has(m, wf_map_format(m, "norm%d", d->stage_entry[d->stages - 1]), ".weight"));
     d->stem.stride = wf_map_arg(m, "in_stride", 4);
     d->stem.pad = wf_map_arg(m, "in_pad", 2);
     d->downsample.stride = wf_map_arg(m, "down_stride", 2);
@@ -322,11 +318,11 @@ static void configure(wf_mapping *m, details *d) {
                     "at least 1", m->config.file, d->pool_size, d->stem.stride, d->downsample.stride);
     }
     d->head_dim = 32;
-    bool keys = has(m, block_prefix(m, d, 0, 0), wf_map_format(m, ".%s", n->scale1));
+    bool keys = wf_map_has(m, block_prefix(m, d, 0, 0), wf_map_format(m, ".%s", n->scale1));
     d->layer_scale = wf_map_arg_bool(m, "use_layer_scale", keys);
     for (uint32_t s = 0; s < d->stages && m->status == WF_OK; s++) {
         if (strcmp(d->mixer[s], "attention") == 0) {
-            d->qkv_bias = has(m, block_prefix(m, d, s, 0), ".token_mixer.qkv.bias");
+            d->qkv_bias = wf_map_has(m, block_prefix(m, d, s, 0), ".token_mixer.qkv.bias");
         }
     }
 }
@@ -429,7 +425,7 @@ static void map_stage(wf_mapping *m, details *d, uint32_t s) {
                                    : wf_map_format(m, "%sencoder.block.%u", d->root, s), to, "nchw");
     if (d->features) {
         const char *norm = wf_map_format(m, "norm%d", d->stage_entry[s]), *node = wf_map_format(m, "%s.out_norm", to);
-        if (has(m, norm, ".weight")) { /* FORK_LAST3 leaves the first map as it is */
+        if (wf_map_has(m, norm, ".weight")) { /* FORK_LAST3 leaves the first map as it is */
             wf_map_affine(m, norm, node, WF_MAP_VECTOR, true);
             wf_map_tap(m, norm, node, "nchw");
         } else {
@@ -449,7 +445,7 @@ static void map_head(wf_mapping *m, const details *d) {
         wf_map_affine(m, fc, "head", WF_MAP_LINEAR, false);
         wf_map_tap(m, fc, "head", "nc");
     }
-    if (t == NULL && has(m, fc, ".fc1.weight")) {
+    if (t == NULL && wf_map_has(m, fc, ".fc1.weight")) {
         wf_map_fail(m, WF_E_UNSUPPORTED, fc, "the classifier of this checkpoint is an MLP (%s.fc1, %s.fc2), which this version does not have", fc, fc);
     }
     if (d->lib == HF) {

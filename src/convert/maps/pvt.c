@@ -48,10 +48,6 @@ typedef struct details {
     float eps, conv_eps; /* behind convolutions */
 } details;
 
-static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
-    return wf_map_find(m, wf_map_format(m, "%s%s", prefix, suffix)) != NULL;
-}
-
 static bool is_hf(const details *d) { return d->lib == HF || d->lib == HF2; }
 
 /* ---- names ---- */
@@ -116,8 +112,8 @@ static bool recognise(wf_mapping *m, details *d) {
             d->root = lib < HF ? "" : roots[lib - HF][i];
             const char *block = block_name(m, d, 0, 0);
             const char *query = wf_map_format(m, "%s.%s.weight", block, names_of[lib].query);
-            if (has(m, embed_of(m, d, 0).conv, ".weight") && wf_map_find(m, query) != NULL &&
-                has(m, block, wf_map_format(m, ".%s.weight", names_of[lib].fc1))) {
+            if (wf_map_has(m, embed_of(m, d, 0).conv, ".weight") && wf_map_find(m, query) != NULL &&
+                wf_map_has(m, block, wf_map_format(m, ".%s.weight", names_of[lib].fc1))) {
                 return true;
             }
         }
@@ -127,15 +123,7 @@ static bool recognise(wf_mapping *m, details *d) {
 
 /* ---- structure ---- */
 
-static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) {
-    const wf_source_tensor *t = wf_map_find(m, name);
-    if (t == NULL || t->n_dims != n_dims || t->elements == 0 || t->elements > UINT32_MAX) {
-        wf_map_fail(m, t == NULL ? WF_E_MISSING : WF_E_SHAPE, name, t == NULL ? "the checkpoint has no tensor \"%s\", which a PVT needs"
-                    : "tensor \"%s\" of this PVT does not have %u dimensions", name, n_dims);
-        return NULL;
-    }
-    return t;
-}
+static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) { return wf_map_need(m, name, n_dims, "PVT"); }
 
 /* A convolution's weight with a square kernel up to 63. */
 static const wf_source_tensor *need_square(wf_mapping *m, const char *name) {
@@ -148,7 +136,7 @@ static const wf_source_tensor *need_square(wf_mapping *m, const char *name) {
 }
 
 static const char *norm_kind(wf_mapping *m, const char *name) {
-    return wf_map_is_repbn(m, name) ? "repbn" : has(m, name, ".weight") ? "layer_norm" : "none";
+    return wf_map_is_repbn(m, name) ? "repbn" : wf_map_has(m, name, ".weight") ? "layer_norm" : "none";
 }
 
 static void read_embed(wf_mapping *m, details *d, uint32_t s) {
@@ -227,11 +215,11 @@ static void read_stages(wf_mapping *m, details *d) {
         }
         d->hidden_window = t != NULL ? (uint32_t)t->dims[2] : 0;
     }
-    d->qkv_bias = has(m, first, wf_map_format(m, ".%s.bias", names_of[d->lib].query));
+    d->qkv_bias = wf_map_has(m, first, wf_map_format(m, ".%s.bias", names_of[d->lib].query));
     d->norm = norm_kind(m, wf_map_format(m, "%s.%s", first, names_of[d->lib].norm1));
-    while (m->status == WF_OK && d->stages < MAX_STAGES && has(m, block_name(m, d, d->stages, 0), wf_map_format(m, ".%s.weight", fc1))) {
+    while (m->status == WF_OK && d->stages < MAX_STAGES && wf_map_has(m, block_name(m, d, d->stages, 0), wf_map_format(m, ".%s.weight", fc1))) {
         uint32_t s = d->stages++;
-        while (total < MAX_BLOCKS && has(m, block_name(m, d, s, d->blocks[s]), wf_map_format(m, ".%s.weight", fc1))) {
+        while (total < MAX_BLOCKS && wf_map_has(m, block_name(m, d, s, d->blocks[s]), wf_map_format(m, ".%s.weight", fc1))) {
             d->blocks[s]++;
             total++;
         }

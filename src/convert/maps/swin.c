@@ -43,10 +43,6 @@ typedef struct details {
     float eps;
 } details;
 
-static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
-    return wf_map_find(m, wf_map_format(m, "%s%s", prefix, suffix)) != NULL;
-}
-
 static const char *stage_name(wf_mapping *m, const details *d, uint32_t s) {
     return wf_map_format(m, "%s%slayers.%u", d->root, d->lib == HF ? "encoder." : "", s);
 }
@@ -64,21 +60,21 @@ static bool recognise(wf_mapping *m, details *d) {
     static const char *const roots[] = {"swin.", ""};
     const char *first = "layers.0.blocks.0";
     d->root = "";
-    if (has(m, "patch_embed.proj", ".weight") && has(m, first, ".attn.qkv.weight") && has(m, first, ".mlp.fc1.weight") &&
-        (has(m, first, ".attn.relative_position_bias_table") || has(m, first, ".attn.positional_encoding"))) {
-        bool merged = has(m, "layers.0.downsample.reduction", ".bias") && !has(m, first, ".norm1.weight") && !has(m, "norm", ".weight");
+    if (wf_map_has(m, "patch_embed.proj", ".weight") && wf_map_has(m, first, ".attn.qkv.weight") && wf_map_has(m, first, ".mlp.fc1.weight") &&
+        (wf_map_has(m, first, ".attn.relative_position_bias_table") || wf_map_has(m, first, ".attn.positional_encoding"))) {
+        bool merged = wf_map_has(m, "layers.0.downsample.reduction", ".bias") && !wf_map_has(m, first, ".norm1.weight") && !wf_map_has(m, "norm", ".weight");
         d->norm = wf_map_is_repbn(m, wf_map_format(m, "%s.norm1", first)) ? "repbn" : merged ? "none" : "layer_norm";
-        bool start = has(m, "layers.1.downsample.reduction", ".weight") && !has(m, "layers.0.downsample.reduction", ".weight");
+        bool start = wf_map_has(m, "layers.1.downsample.reduction", ".weight") && !wf_map_has(m, "layers.0.downsample.reduction", ".weight");
         /* of one stage and no classifier, only the old layout's stored indices tell */
-        bool bare = !has(m, "layers.0.downsample.reduction", ".weight") && !has(m, "head", ".weight") &&
-                    !has(m, first, ".attn.relative_position_index");
-        d->lib = start || bare || has(m, "head.fc", ".weight") ? TIMM : OLD;
+        bool bare = !wf_map_has(m, "layers.0.downsample.reduction", ".weight") && !wf_map_has(m, "head", ".weight") &&
+                    !wf_map_has(m, first, ".attn.relative_position_index");
+        d->lib = start || bare || wf_map_has(m, "head.fc", ".weight") ? TIMM : OLD;
         d->patch_conv = "patch_embed.proj", d->patch_norm = "patch_embed.norm";
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
         const char *self = wf_map_format(m, "%sencoder.%s.attention.self", roots[i], first);
-        if (has(m, self, ".query.weight") && has(m, self, ".relative_position_bias_table")) {
+        if (wf_map_has(m, self, ".query.weight") && wf_map_has(m, self, ".relative_position_bias_table")) {
             d->lib = HF;
             d->norm = "layer_norm";
             d->root = roots[i];
@@ -92,15 +88,7 @@ static bool recognise(wf_mapping *m, details *d) {
 
 /* ---- structure ---- */
 
-static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) {
-    const wf_source_tensor *t = wf_map_find(m, name);
-    if (t == NULL || t->n_dims != n_dims || t->elements == 0 || t->elements > UINT32_MAX) {
-        wf_map_fail(m, t == NULL ? WF_E_MISSING : WF_E_SHAPE, name, t == NULL ? "the checkpoint has no tensor \"%s\", which a Swin needs"
-                    : "tensor \"%s\" of this Swin does not have %u dimensions", name, n_dims);
-        return NULL;
-    }
-    return t;
-}
+static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) { return wf_map_need(m, name, n_dims, "Swin"); }
 
 /* window_size: one number or [height, width] for all stages, or a list with either for each; two numbers are a height and a width. */
 static uint32_t told_window(wf_mapping *m, uint32_t stage, uint32_t axis) {
@@ -145,9 +133,9 @@ static uint32_t heads_of(wf_mapping *m, const details *d, uint32_t s) {
 static void read_stages(wf_mapping *m, details *d) {
     const char *fc1 = names_of[d->lib].fc1;
     uint32_t total = 0;
-    while (d->stages < MAX_STAGES && has(m, block_name(m, d, d->stages, 0), wf_map_format(m, ".%s.weight", fc1))) {
+    while (d->stages < MAX_STAGES && wf_map_has(m, block_name(m, d, d->stages, 0), wf_map_format(m, ".%s.weight", fc1))) {
         uint32_t s = d->stages++;
-        while (total < MAX_BLOCKS && has(m, block_name(m, d, s, d->blocks[s]), wf_map_format(m, ".%s.weight", fc1))) {
+        while (total < MAX_BLOCKS && wf_map_has(m, block_name(m, d, s, d->blocks[s]), wf_map_format(m, ".%s.weight", fc1))) {
             d->blocks[s]++;
             total++;
         }
@@ -306,7 +294,7 @@ static void configure(wf_mapping *m, details *d) {
     }
     d->patch = (uint32_t)patch->dims[2];
     m->channels = (uint32_t)patch->dims[1];
-    d->has_patch_norm = has(m, d->patch_norm, ".weight") || wf_map_is_repbn(m, d->patch_norm);
+    d->has_patch_norm = wf_map_has(m, d->patch_norm, ".weight") || wf_map_is_repbn(m, d->patch_norm);
     read_stages(m, d);
     const char *first = block_name(m, d, 0, 0);
     static const char *const gelu[] = {"gelu", NULL}, *const layer_norm[] = {"LayerNorm", "layernorm", NULL};
@@ -314,7 +302,7 @@ static void configure(wf_mapping *m, details *d) {
     if (strcmp(d->norm, "layer_norm") == 0) {
         wf_map_need_class(m, "norm_layer", layer_norm);
     }
-    d->qkv_bias = has(m, first, d->lib == HF ? ".attention.self.query.bias" : ".attn.qkv.bias");
+    d->qkv_bias = wf_map_has(m, first, d->lib == HF ? ".attention.self.query.bias" : ".attn.qkv.bias");
     wf_map_expect_item(m, "embed_dim", 0, (uint32_t)patch->dims[0]);
     wf_map_expect_item(m, "patch_size", 0, d->patch);
     if (d->lib == HF) { /* what follows from the rest, or is for other uses of the backbone */

@@ -38,10 +38,6 @@ typedef struct details {
     float eps;
 } details;
 
-static bool has(wf_mapping *m, const char *prefix, const char *suffix) {
-    return wf_map_find(m, wf_map_format(m, "%s%s", prefix, suffix)) != NULL;
-}
-
 static const char *block_name(wf_mapping *m, const details *d, uint32_t b) {
     return wf_map_format(m, d->hf ? "%sencoder.layer.%u" : d->jax ? "%stransformer.encoder_layers.%u" : "%sblocks.%u", d->root, b);
 }
@@ -54,21 +50,21 @@ static bool recognise(wf_mapping *m, details *d) {
     for (size_t i = 0; i < sizeof timm_roots / sizeof timm_roots[0]; i++) {
         d->root = timm_roots[i];
         const char *norm = named(m, d, "blocks.0.norm1");
-        if (has(m, d->root, "patch_embed.proj.weight") && has(m, d->root, "blocks.0.attn.qkv.weight") &&
-            has(m, d->root, "blocks.0.mlp.fc1.weight") &&
-            (has(m, norm, ".weight") || has(m, norm, "_out.weight") || wf_map_is_repbn(m, norm))) {
+        if (wf_map_has(m, d->root, "patch_embed.proj.weight") && wf_map_has(m, d->root, "blocks.0.attn.qkv.weight") &&
+            wf_map_has(m, d->root, "blocks.0.mlp.fc1.weight") &&
+            (wf_map_has(m, norm, ".weight") || wf_map_has(m, norm, "_out.weight") || wf_map_is_repbn(m, norm))) {
             return true;
         }
     }
     d->root = "";
-    d->jax = has(m, "embedding.weight", "") && has(m, "transformer.encoder_layers.0.", "attn.query.weight");
+    d->jax = wf_map_has(m, "embedding.weight", "") && wf_map_has(m, "transformer.encoder_layers.0.", "attn.query.weight");
     if (d->jax) {
         return true;
     }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
-        if (has(m, roots[i], "embeddings.patch_embeddings.projection.weight") &&
-            has(m, roots[i], "encoder.layer.0.attention.attention.query.weight") &&
-            has(m, roots[i], "encoder.layer.0.layernorm_before.weight")) {
+        if (wf_map_has(m, roots[i], "embeddings.patch_embeddings.projection.weight") &&
+            wf_map_has(m, roots[i], "encoder.layer.0.attention.attention.query.weight") &&
+            wf_map_has(m, roots[i], "encoder.layer.0.layernorm_before.weight")) {
             d->hf = true;
             d->root = roots[i];
             return true;
@@ -79,15 +75,7 @@ static bool recognise(wf_mapping *m, details *d) {
 
 /* ---- structure ---- */
 
-static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) {
-    const wf_source_tensor *t = wf_map_find(m, name);
-    if (t == NULL || t->n_dims != n_dims || t->elements == 0) {
-        wf_map_fail(m, t == NULL ? WF_E_MISSING : WF_E_SHAPE, name, t == NULL ? "the checkpoint has no tensor \"%s\", which a ViT needs"
-                    : "tensor \"%s\" of this ViT does not have %u dimensions", name, n_dims);
-        return NULL;
-    }
-    return t;
-}
+static const wf_source_tensor *need(wf_mapping *m, const char *name, uint32_t n_dims) { return wf_map_need(m, name, n_dims, "ViT"); }
 
 static const char *patch_name(wf_mapping *m, const details *d) {
     return named(m, d, d->hf ? "embeddings.patch_embeddings.projection" : d->jax ? "embedding" : "patch_embed.proj");
@@ -185,7 +173,7 @@ static void check_plain(wf_mapping *m) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "pool_include_prefix of %s is true: a mean over the class token too is not supported",
                     m->config.file);
     }
-    if (has(m, "dist_token", "") && has(m, "patch_embed.proj", ".weight") && !has(m, "head_dist", ".weight")) {
+    if (wf_map_has(m, "dist_token", "") && wf_map_has(m, "patch_embed.proj", ".weight") && !wf_map_has(m, "head_dist", ".weight")) {
         wf_map_fail(m, WF_E_UNSUPPORTED, "dist_token", "the checkpoint has a dist_token, but no head_dist: what timm gives then, the mean of two "
                     "tokens, this version does not; save the model with both of its classifiers");
     }
@@ -221,8 +209,8 @@ static void read_heads(wf_mapping *m, details *d) {
 /* Where the answer is read. timm: global_pool and fc_norm; a model without a class token can only pool. */
 static void read_pool(wf_mapping *m, details *d) {
     const char *pool = wf_map_arg_text(m, "global_pool");
-    bool norm = has(m, d->root, "norm.weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && has(m, d->root, "cls_token");
-    d->fc_norm = !d->hf && has(m, "fc_norm", ".weight");
+    bool norm = wf_map_has(m, d->root, "norm.weight") || wf_map_is_repbn(m, "norm"), class_token = d->window == 0 && wf_map_has(m, d->root, "cls_token");
+    d->fc_norm = !d->hf && wf_map_has(m, "fc_norm", ".weight");
     d->mean = !d->hf && (d->fc_norm || !class_token);
     if (d->hf || d->jax) {
         return;
@@ -281,13 +269,13 @@ static void read_eps(wf_mapping *m, details *d) {
 /* Layer and RMS norms look alike: timm's norm_layer or our norm_kind says which; with biases, layer norms are the default. */
 static const char *kind_of_norm(wf_mapping *m, const details *d) {
     static const char *const known[] = {"LayerNorm", "layernorm", "RmsNorm", "RMSNorm", "rmsnorm", NULL};
-    const char *block = block_name(m, d, 0), *first = wf_map_format(m, has(m, block, ".norm1_out.weight") ? "%s.norm1_out" : "%s.norm1", block);
+    const char *block = block_name(m, d, 0), *first = wf_map_format(m, wf_map_has(m, block, ".norm1_out.weight") ? "%s.norm1_out" : "%s.norm1", block);
     const char *kind = wf_map_norm_kind(m, first), *layer = wf_map_arg_text(m, "norm_layer");
     if (kind != NULL) {
         return kind;
     }
     wf_map_need_class(m, "norm_layer", known);
-    if (layer == NULL && !has(m, first, ".bias") && wf_json_get(m->config.own, "norm_kind") == NULL) {
+    if (layer == NULL && !wf_map_has(m, first, ".bias") && wf_json_get(m->config.own, "norm_kind") == NULL) {
         wf_map_fail(m, WF_E_MISSING, wf_map_format(m, "%s.bias", first), "norms without biases may be layer norms or RMS norms: say which in "
                     "--config (norm_layer \"LayerNorm\" or \"RmsNorm\")");
     }
@@ -302,8 +290,8 @@ static void read_norms(wf_mapping *m, details *d) {
     if ((d->hf || d->jax) && (d->norms.count != 0 || d->norms.depth_scaling || strcmp(d->norms.kind, "layer_norm") != 0)) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "norm_kind, norm_placement and norm_depth_scaling are for checkpoints with timm's names");
     }
-    d->stem_norm = !d->hf && has(m, d->root, "norm_pre.weight") ? d->norms.kind : "none";
-    bool there = has(m, d->root, "norm.weight") || has(m, d->root, "fc_norm.weight") || wf_map_is_repbn(m, named(m, d, "norm"));
+    d->stem_norm = !d->hf && wf_map_has(m, d->root, "norm_pre.weight") ? d->norms.kind : "none";
+    bool there = wf_map_has(m, d->root, "norm.weight") || wf_map_has(m, d->root, "fc_norm.weight") || wf_map_is_repbn(m, named(m, d, "norm"));
     bool missing = !d->hf && !d->jax && !there;
     d->head_norm = missing && d->norms.count != 0 ? "none" : d->norms.kind; /* Post-LN needs none */
 }
@@ -325,19 +313,19 @@ static void configure(wf_mapping *m, details *d) {
     d->width = (uint32_t)patch->dims[0];
     m->channels = (uint32_t)patch->dims[1];
     d->hidden = (uint32_t)up->dims[0];
-    while (d->blocks < MAX_BLOCKS && has(m, block_name(m, d, d->blocks), d->hf ? ".intermediate.dense.weight" : ".mlp.fc1.weight")) {
+    while (d->blocks < MAX_BLOCKS && wf_map_has(m, block_name(m, d, d->blocks), d->hf ? ".intermediate.dense.weight" : ".mlp.fc1.weight")) {
         d->blocks++;
     }
     const char *first = block_name(m, d, 0);
-    d->qkv_bias = has(m, first, d->hf ? ".attention.attention.query.bias" : d->jax ? ".attn.query.bias" : ".attn.qkv.bias");
-    d->qk_norm = !d->hf && has(m, first, ".attn.q_norm.weight");
-    d->layer_scale = !d->hf && has(m, first, ".ls1.gamma");
+    d->qkv_bias = wf_map_has(m, first, d->hf ? ".attention.attention.query.bias" : d->jax ? ".attn.query.bias" : ".attn.qkv.bias");
+    d->qk_norm = !d->hf && wf_map_has(m, first, ".attn.q_norm.weight");
+    d->layer_scale = !d->hf && wf_map_has(m, first, ".ls1.gamma");
     read_window(m, d, first);
     uint32_t count = prefix_names(m, d, names);
     for (uint32_t i = 0; i < count; i++) {
         d->prefix += token_rows(m, names[i]);
     }
-    d->distilled = d->hf ? has(m, "distillation_classifier", ".weight") : has(m, "head_dist", ".weight");
+    d->distilled = d->hf ? wf_map_has(m, "distillation_classifier", ".weight") : wf_map_has(m, "head_dist", ".weight");
     expect_arg(m, d->hf ? "hidden_size" : d->jax ? "emb_dim" : "embed_dim", d->width);
     expect_arg(m, d->hf ? "num_hidden_layers" : d->jax ? "num_layers" : "depth", d->blocks);
     uint32_t told[2] = {d->patch, d->patch};

@@ -82,14 +82,6 @@ void wf_vit_head_find(wf_mapping *m, wf_vit_head *h) {
     h->concat = weight_of(m, "head.2") != NULL ? outputs_of(weight_of(m, "head.0")) : 0;
 }
 
-static void map_batch_norm(wf_mapping *m, const char *source, const char *node, bool affine) {
-    if (affine) {
-        wf_map_affine(m, source, node, WF_MAP_VECTOR, false);
-    }
-    wf_map_tensor(m, wf_map_format(m, "%s.running_mean", source), wf_map_format(m, "%s.mean", node), WF_MAP_VECTOR, false);
-    wf_map_tensor(m, wf_map_format(m, "%s.running_var", source), wf_map_format(m, "%s.var", node), WF_MAP_VECTOR, false);
-}
-
 static void map_project(wf_mapping *m, const wf_vit_head *h) {
     for (uint32_t i = 0; i < h->project_layers; i++) {
         const char *node = wf_map_format(m, "project.%u", i), *source = project_name(m, h, i, 0);
@@ -98,7 +90,7 @@ static void map_project(wf_mapping *m, const wf_vit_head *h) {
         if (h->project_layers > 1) {
             node = wf_map_format(m, "project.%u_norm", i);
             source = project_name(m, h, i, 1);
-            map_batch_norm(m, source, node, i + 1 < h->project_layers);
+            wf_map_norm(m, "batch_norm", source, node);
             wf_map_tap(m, source, node, "nc");
         }
     }

@@ -324,6 +324,18 @@ static inline void kc_check_segment(const kernel_case *c, uint32_t segment) {
     kc_free(&one);
 }
 
+/* Runs a case of a table in all forms: scalar and fast twin near double precision by relative L2, and each segment alone as in the whole. */
+static inline void kc_check_case(kernel_case *c, size_t i, double scalar_limit, double simd_limit) {
+    for (int form = 0; form < KC_FORMS; form++) {
+        kc_run(c, (kc_form)form);
+    }
+    CHECK(kc_error(c, KC_SCALAR, KC_F64) < scalar_limit, "case %zu, scalar: %.2e", i, kc_error(c, KC_SCALAR, KC_F64));
+    CHECK(kc_error(c, KC_SIMD, KC_F64) < simd_limit, "case %zu, simd: %.2e", i, kc_error(c, KC_SIMD, KC_F64));
+    for (uint32_t segment = 0; segment < c->spec.in[0].n; segment++) {
+        kc_check_segment(c, segment);
+    }
+}
+
 /* What the shape rule says about a node called "a.b" that it must refuse. */
 static inline void kc_expect_refusal(const kc_spec *spec, wf_status code, const char *sentence) {
     wf_op_call shapes = {.p = &spec->p};

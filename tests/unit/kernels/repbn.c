@@ -104,6 +104,35 @@ WF_TEST(unified_norm_by_its_definition) {
     }
 }
 
+/* A batch norm has no α; torch's with affine=False has no scale and shift either. */
+WF_TEST(batch_norm_by_hand) {
+    kc_spec s = repbn((wf_shape){1, 1, 1, 3, WF_LAYOUT_ROWS});
+    const float x[3] = {1, 2, 3}, mean[3] = {1, 4, -2}, variance[3] = {3.75f, 0, 0}, gamma[3] = {2, -1, 0.5f}, beta[3] = {10, 0, -3};
+    const double plain[3] = {0, -4, 10}, scaled[3] = {10, 4, 2};
+    for (int affine = 0; affine < 2; affine++) {
+        kernel_case c;
+        s.w[0].n = s.w[1].n = affine ? 1 : 0;
+        s.w[4].n = 0;
+        if (!kc_init(&c, &s)) {
+            return;
+        }
+        kc_set_input(&c, 0, x);
+        kc_set_weight(&c, 2, mean);
+        kc_set_weight(&c, 3, variance);
+        if (affine) {
+            kc_set_weight(&c, 0, gamma);
+            kc_set_weight(&c, 1, beta);
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            kc_run(&c, (kc_form)form);
+            for (size_t i = 0; i < 3; i++) {
+                CHECK_NEAR(kc_get(c.call[form].out.data, (kc_form)form, i), affine ? scaled[i] : plain[i], 0);
+            }
+        }
+        kc_free(&c);
+    }
+}
+
 WF_TEST(repbn_refuses) {
     kc_spec s = repbn((wf_shape){1, 2, 2, 3, WF_LAYOUT_ROWS});
     s.w[3].k = 2;
@@ -117,6 +146,7 @@ int main(void) {
     RUN(batch_norm_equals_torch);
     RUN(repbn_equals_torch);
     RUN(unified_norm_by_its_definition);
+    RUN(batch_norm_by_hand);
     RUN(repbn_refuses);
     return wf_test_done();
 }

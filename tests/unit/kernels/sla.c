@@ -81,14 +81,7 @@ WF_TEST(awkward_maps) {
         if (!kc_init(&c, &s)) {
             continue;
         }
-        for (int form = 0; form < KC_FORMS; form++) {
-            kc_run(&c, (kc_form)form);
-        }
-        CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 3e-6, "case %zu, scalar: %.2e", i, kc_error(&c, KC_SCALAR, KC_F64));
-        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 3e-6, "case %zu, simd: %.2e", i, kc_error(&c, KC_SIMD, KC_F64));
-        for (uint32_t segment = 0; segment < v[0]; segment++) {
-            kc_check_segment(&c, segment);
-        }
+        kc_check_case(&c, i, 3e-6, 3e-6);
         kc_free(&c);
     }
 }
@@ -274,14 +267,7 @@ WF_TEST(fewer_rows_of_any_number) {
         if (!kc_init(&c, &s)) {
             continue;
         }
-        for (int form = 0; form < KC_FORMS; form++) {
-            kc_run(&c, (kc_form)form);
-        }
-        CHECK(kc_error(&c, KC_SCALAR, KC_F64) < 3e-6, "case %zu, scalar: %.2e", i, kc_error(&c, KC_SCALAR, KC_F64));
-        CHECK(kc_error(&c, KC_SIMD, KC_F64) < 3e-6, "case %zu, simd: %.2e", i, kc_error(&c, KC_SIMD, KC_F64));
-        for (uint32_t segment = 0; segment < v[0]; segment++) {
-            kc_check_segment(&c, segment);
-        }
+        kc_check_case(&c, i, 3e-6, 3e-6);
         kc_free(&c);
     }
 }
