@@ -259,8 +259,42 @@ WF_TEST(memory_that_runs_out_is_an_error_and_nothing_leaks) {
     blob_free(&b);
 }
 
+#define I8_OF_2(name, at) "\"" name "\":{\"dtype\":\"I8\",\"shape\":[2],\"data_offsets\":[" at "]}"
+
+/* torch.nn.utils.prune keeps X as X_orig and X_mask: read as X, their product; what only looks like that stays. */
+WF_TEST(pruned_weights_are_multiplied_by_their_masks) {
+    static const int8_t data[] = {5, -7, 0, 1, 3, 4, 6, 8, 9, 2, 1, 1, 0, 0};
+    blob b = file_of("{" I8_OF_2("b.w_orig", "0,2") "," I8_OF_2("b.w_mask", "2,4") "," I8_OF_2("a", "4,6") "," I8_OF_2("lone_orig", "6,8") ","
+                     I8_OF_2("c", "8,10") "," I8_OF_2("c_orig", "10,12") "," I8_OF_2("c_mask", "12,14") "}",
+                     (const char *)data, sizeof data);
+    static const char *const names[] = {"a", "b.w", "c", "c_mask", "c_orig", "lone_orig"};
+    static const double values[][2] = {{3, 4}, {0, -7}, {9, 2}, {0, 0}, {1, 1}, {6, 8}};
+    wf_source s;
+    wf_error err;
+    wf_error_clear(&err);
+    wf_status status = wf_safetensors_open(blob_file(&b), &s, &err);
+    CHECK(status == WF_OK, "%s", err.text);
+    if (status == WF_OK) {
+        CHECK(s.tensor_count == 6, "%llu tensors", (unsigned long long)s.tensor_count);
+        for (size_t i = 0; i < 6; i++) {
+            const wf_source_tensor *found = wf_source_find(&s, names[i]);
+            double v[2] = {-1, -1};
+            CHECK(found != NULL && wf_source_read_f64(&s, found, 0, 2, v, &err) == WF_OK, "%s: %s", names[i], err.text);
+            CHECK(v[0] == values[i][0] && v[1] == values[i][1], "%s is %g, %g", names[i], v[0], v[1]);
+        }
+        wf_source_close(&s);
+    }
+    blob_free(&b);
+}
+
+static void bad_masks(void) {
+    refused("a mask of another shape", "{" I8_OF_2("w_orig", "0,2") ",\"w_mask\":{\"dtype\":\"I8\",\"shape\":[1,2],\"data_offsets\":[2,4]}}", 4,
+            WF_E_SHAPE, "the mask \"w_mask\" has another shape than the pruned weight \"w_orig\": the file is badly made; save the model again");
+}
+
 int main(void) {
     bad_headers();
+    bad_masks();
     bad_lengths("a header longer than the file", 100, 2, WF_E_TRUNCATED,
                 "the safetensors header is given as 100 bytes, but only 2 bytes of the file "
                 "remain: it was cut off; download it "
@@ -272,6 +306,7 @@ int main(void) {
     RUN(every_dtype_is_decoded);
     RUN(written_outputs_are_read_back);
     RUN(prefixes_that_all_names_have_are_cut);
+    RUN(pruned_weights_are_multiplied_by_their_masks);
     RUN(cut_off_at_every_byte_is_an_error);
     RUN(memory_that_runs_out_is_an_error_and_nothing_leaks);
     return wf_test_done();
