@@ -237,7 +237,7 @@ const files = (page) =>
 /* What is stored after a load: an entry's text may just be written anew (its use, a self-test that passed), so a moment is given. */
 async function become(page, read, good) {
   let last = await read(page);
-  for (let i = 0; i < 80 && !good(last); i++) {
+  for (let i = 0; i < 400 && !good(last); i++) {
     await new Promise((resolve) => setTimeout(resolve, 25));
     last = await read(page);
   }
@@ -299,7 +299,7 @@ for (const worker of [true, false]) {
       check(
         `a changed file has data of its own (${on})`,
         changed.use === "stored" && new Set(versions.map((e) => e.integrity)).size === 2 && (await filesAre(page, ".data,.data,.json,.json")),
-        JSON.stringify([changed, versions]),
+        JSON.stringify([await files(page), changed, versions]),
       );
       Object.assign(manners, usual);
       await page.evaluate(() => wasmformer.cache.delete());
