@@ -22,6 +22,7 @@ import {
   removeDamaged,
   sameFile,
   settleData,
+  whenIdle,
   type Entry,
 } from "./store.ts";
 import type { CacheUse, SelfTest } from "./types.ts";
@@ -120,11 +121,13 @@ function testsOf(shelf: Shelf, key: string, copy: Copy): NonNullable<ByteSource[
       return test && { state: "passed", build, ...test, when: new Date(test.when) };
     },
     async remember(build, { error = 0, limit = 0, when = new Date() }: SelfTest) {
-      const entry = await getEntry(shelf, key);
-      if (entry?.complete && entry.header === copy.header) {
-        const tests = { ...entry.tests, [build]: { error, limit, when: when.getTime() } };
-        await putEntry(shelf, key, { ...entry, tests }).catch(() => undefined);
-      }
+      await whenIdle(key, async () => {
+        const entry = await getEntry(shelf, key);
+        if (entry?.complete && entry.header === copy.header) {
+          const tests = { ...entry.tests, [build]: { error, limit, when: when.getTime() } };
+          await putEntry(shelf, key, { ...entry, tests }).catch(() => undefined);
+        }
+      });
     },
   };
 }

@@ -35,6 +35,9 @@ const PART = ".part";
 const DATA = ".data";
 /** Left free for others when the quota is asked. */
 const SPARE = 4 << 20;
+/** An entry's text is written within moments: what is not to be had is asked for again so often. */
+const TRIES = 5;
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10));
 
 /** The name of an address's entry. */
 export const entryKey = (url: string): Promise<string> => nameOf(url.split("#")[0] as string);
@@ -180,16 +183,25 @@ export function lockNow(key: string): Promise<(() => void) | undefined> {
   });
 }
 
-/** Removes an entry that nobody is using now. */
-export async function removeIdle(shelf: Shelf, key: string): Promise<boolean> {
-  const remove = async (): Promise<boolean> => (await removeEntry(shelf, key), true);
+/** Does something while nobody reads or writes the entry; false where it stays in use. */
+export async function whenIdle(key: string, body: () => Promise<void>): Promise<boolean> {
+  const done = async (): Promise<boolean> => (await body(), true);
   if (typeof navigator.locks !== "object") {
-    return remove();
+    return done();
   }
-  return navigator.locks.request(lockName(key), { ifAvailable: true }, (held) =>
-    held === null ? false : remove(),
-  );
+  for (let tries = TRIES; ; await pause()) {
+    const did = await navigator.locks.request(lockName(key), { ifAvailable: true }, (held) =>
+      held === null ? false : done(),
+    );
+    if (did || --tries === 0) {
+      return did;
+    }
+  }
 }
+
+/** Removes an entry that nobody is using now. */
+export const removeIdle = (shelf: Shelf, key: string): Promise<boolean> =>
+  whenIdle(key, () => removeEntry(shelf, key));
 
 /** What has turned out to be no model, or damaged: with it go the other entries of the same data. */
 export async function removeDamaged(shelf: Shelf, key: string): Promise<void> {
@@ -210,9 +222,14 @@ async function entries(shelf: Shelf): Promise<[string, Entry][]> {
   const found: [string, Entry][] = [];
   for (const name of await shelf.names()) {
     const key = name.slice(0, -TEXT.length);
-    const entry = name.endsWith(TEXT) ? await getEntry(shelf, key) : undefined;
-    if (entry !== undefined) {
-      found.push([key, entry]);
+    // One that is being replaced must not be missed: others would drop its data
+    for (let tries = name.endsWith(TEXT) ? TRIES : 0; tries > 0; tries--) {
+      const entry = await getEntry(shelf, key);
+      if (entry !== undefined) {
+        found.push([key, entry]);
+        break;
+      }
+      await pause();
     }
   }
   return found.sort((a, b) => a[1].used - b[1].used);
