@@ -1,12 +1,12 @@
 # The layers of src/ as object libraries, once for each variant (a set of flags).
 #
-#   wf_variant(NAME FLAGS … DEFINES … [EVERYTHING | LAYERS …] [FAST REGEX SMALL …])
+#   wf_variant(NAME FLAGS … DEFINES … [EVERYTHING | LAYERS …] [FAST REGEX SLOW REGEX SMALL …])
 #                                                                compiles the layers, makes the archive wf_NAME of them
 #   wf_program(NAME VARIANT SOURCES … LINK …)                    links a program (or module) with that archive
 #
 # Without EVERYTHING a variant is the engine alone: no converter, no text, no command line, no double-precision twins and
 # no picture decoders (a page's platform decodes). The linker takes from the archive what a program really uses.
-# FAST … SMALL …: sources below src/ that do not match REGEX get the flags SMALL besides.
+# FAST … SLOW … SMALL …: sources below src/ that do not match FAST, or match SLOW too, get the flags SMALL besides.
 set(WF_ENGINE_LAYERS base tensor kernels graph parts models format media runtime)
 set(WF_ALL_LAYERS ${WF_ENGINE_LAYERS} text convert cli)
 set(WF_WARNINGS -Wall -Wextra -Wshadow -Werror=implicit-function-declaration -Werror=incompatible-pointer-types)
@@ -43,7 +43,7 @@ function(wf_objects name sources flags defines)
 endfunction()
 
 function(wf_variant variant)
-    cmake_parse_arguments(arg "EVERYTHING" "FAST" "FLAGS;DEFINES;LAYERS;SMALL" ${ARGN})
+    cmake_parse_arguments(arg "EVERYTHING" "FAST;SLOW" "FLAGS;DEFINES;LAYERS;SMALL" ${ARGN})
     set(layers ${WF_ENGINE_LAYERS})
     set(engine_only TRUE)
     if(arg_EVERYTHING)
@@ -59,7 +59,8 @@ function(wf_variant variant)
         if(arg_SMALL)
             set(small ${sources})
             list(FILTER sources INCLUDE REGEX "/src/(${arg_FAST})")
-            list(FILTER small EXCLUDE REGEX "/src/(${arg_FAST})")
+            list(FILTER sources EXCLUDE REGEX "/src/(${arg_SLOW})$")
+            list(REMOVE_ITEM small ${sources})
             if(small)
                 wf_objects(${layer}_small_${variant} "${small}" "${arg_FLAGS};${arg_SMALL}" "${arg_DEFINES}")
                 list(APPEND objects $<TARGET_OBJECTS:${layer}_small_${variant}>)
