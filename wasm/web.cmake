@@ -8,13 +8,9 @@
 # All are standalone modules with imported memory: the loader plans first, then makes a memory of the right size.
 # Exports are marked in wasm/*.c with __attribute__((export_name)); tests/gates/exports.txt lists them.
 set(WF_DIST ${CMAKE_SOURCE_DIR}/web/dist)
-# Kernels are written in vectors and say themselves what is to be unrolled. What the compiler adds of both weighs 4 KB of a download
-# (gzip) and makes nothing faster but three files, which are compiled with it (measured op by op; README.md, "What it weighs").
+# Kernels are written in vectors and say themselves what is to be unrolled (WF_UNROLL): what the compiler adds of both weighs 5 KB of a
+# download (gzip) and makes nothing faster (measured op by op; README.md, "What it weighs").
 set(flags -O2 -msimd128 -fno-vectorize -fno-slp-vectorize -fno-unroll-loops)
-foreach(file attention sla pool2d)
-    set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/simd128/${file}.c PROPERTIES COMPILE_OPTIONS
-        "-fvectorize;-fslp-vectorize;-funroll-loops")
-endforeach()
 # The second round of wasm-opt takes 450 bytes off the download.
 set(link -O3 -sBINARYEN_EXTRA_PASSES=-O3 -sSTANDALONE_WASM --no-entry -sDEFAULT_TO_CXX=0 -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sFILESYSTEM=0
     -sMALLOC=emmalloc -sIMPORTED_MEMORY=1 -sINITIAL_MEMORY=1MB -sSTACK_SIZE=256KB)
@@ -26,7 +22,7 @@ set(link_threads -sSHARED_MEMORY=1 -Wl,--export=__stack_pointer,--export=__wasm_
 # integer products gain by (2 % of an int8 DeiT-tiny), and is a fifth larger.
 file(GLOB unrolled CONFIGURE_DEPENDS src/kernels/simd128/gemm_i8_*.c src/kernels/simd128/gemm_q8_0_*.c)
 set_source_files_properties(${unrolled} PROPERTIES COMPILE_OPTIONS -O3)
-set(once "(average|dot_probe|position|prefix)\\.c") # kernels that move a few rows, or run once
+set(once "(average|dot_probe|embed|position|prefix|rope_angles)\\.c") # kernels that move a few rows, or run once
 set(small FAST "kernels/simd128/|media/resize\\.c|base/(pool|sha256)\\.c" SLOW "kernels/simd128/${once}" SMALL -Oz)
 
 wf_variant(simd FLAGS ${flags} DEFINES WF_WITH_SCALAR=0 ${small})

@@ -69,6 +69,15 @@ function wasmFacts() {
   return facts;
 }
 
+// The classic script is for pages: what only Node does is left out of it.
+const pagesOnly = {
+  name: "pages only",
+  setup: (on) =>
+    on.onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, ({ path }) =>
+      path.endsWith("node.ts") ? undefined : { contents: readFileSync(path, "utf8").replaceAll("inNode()", "false"), loader: "ts" },
+    ),
+};
+
 async function bundle(entry, out, format, define) {
   await build({
     absWorkingDir: web,
@@ -82,6 +91,7 @@ async function bundle(entry, out, format, define) {
     banner,
     define,
     logLevel: "warning",
+    plugins: format === "iife" ? [pagesOnly] : [],
   });
 }
 

@@ -8,6 +8,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { Engine } from "./engine.ts";
 import { abortError, CRASHED, fail, fromWire, toWire } from "./errors.ts";
 import { openUrl } from "./download.ts";
+import { inNode } from "./node.ts";
 import { fetchInNode, readsItself } from "./node-http.ts";
 import type { FromEngine, ToEngine, WireSource } from "./protocol.ts";
 import { ofParts, twice } from "./split.ts";
@@ -266,7 +267,7 @@ export class Server {
   private fromUrl(source: WireSource & { kind: "url" }): Promise<ByteSource> {
     const options = {
       get: (url: string, init: RequestInit): Promise<Response> =>
-        readsItself(url) ? fetchInNode(url, init) : fetch(url, init),
+        inNode() && readsItself(url) ? fetchInNode(url, init) : fetch(url, init),
       init: source.credentials !== undefined ? { credentials: source.credentials } : {},
       timeout: source.timeout,
       retries: source.retries,

@@ -4,6 +4,7 @@
 #define WF_KERNELS_SIMD128_DEPTHWISE_CELL_H
 
 #include "kernels/simd128/rows.h"
+#include "kernels/simd128/vmath.h"
 
 /* The taps that the window does not cut off, first ≤ tap < end; down and across: where their cells are, in elements from `in`. */
 typedef struct wf_depthwise {
@@ -21,19 +22,19 @@ WF_INLINE v128_t wf_depthwise_load(const float *x, uint32_t i, uint32_t dim, uin
 /* Channels i … i + 4·vectors − 1 of `dim`. */
 WF_INLINE void wf_depthwise_some(const wf_depthwise *d, uint32_t i, uint32_t dim, uint32_t vectors, float *out) {
     v128_t sum[4];
-    for (uint32_t v = 0; v < vectors; v++) {
+    WF_EACH(v, vectors) {
         sum[v] = wasm_f32x4_splat(0);
     }
     for (uint32_t ky = d->first_y; ky < d->end_y; ky++) {
         const float *row = d->in + d->down[ky - d->first_y], *w = d->weights + (ky * d->kernel_w + d->first_x) * d->stride + i;
         for (uint32_t kx = d->first_x; kx < d->end_x; kx++, w += d->stride) {
             const float *cell = row + d->across[kx - d->first_x];
-            for (uint32_t v = 0; v < vectors; v++) {
+            WF_EACH(v, vectors) {
                 sum[v] = wf_madd(wf_depthwise_load(cell, i + 4 * v, dim, vectors), wf_depthwise_load(w, 4 * v, dim - i, vectors), sum[v]);
             }
         }
     }
-    for (uint32_t v = 0; v < vectors; v++) {
+    WF_EACH(v, vectors) {
         if (d->bias != NULL) {
             sum[v] = wasm_f32x4_add(sum[v], wf_depthwise_load(d->bias, i + 4 * v, dim, vectors));
         }

@@ -66,6 +66,7 @@ WF_INLINE void step(pair_of_columns *p, const float *x, size_t line, const uint3
     WF_UNROLL
     for (int v = 0; v < VECTORS; v++) {
         v128_t next = wasm_v128_load(x + 4 * v);
+        WF_UNROLL
         for (uint32_t r = 1; r < count; r++) {
             next = wasm_f32x4_add(next, wasm_v128_load(x + r * line + 4 * v));
         }

@@ -42,6 +42,19 @@ WF_INLINE v128_t wf_load_part(const float *x, uint32_t i, uint32_t dim) {
     return i + 4 <= dim ? wasm_v128_load(x + i) : wf_load_tail(x + i, dim - i);
 }
 
+/* y = scale · x [+ plus], n floats; what lies behind y's is left as it is. plus is NULL or holds n floats. */
+WF_INLINE void wf_scale_part(float *y, const float *x, float scale, const float *plus, uint32_t n) {
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        v128_t v = wasm_f32x4_mul(wasm_v128_load(x + i), wasm_f32x4_splat(scale));
+        wasm_v128_store(y + i, plus != NULL ? wasm_f32x4_add(v, wasm_v128_load(plus + i)) : v);
+    }
+    for (; i < n; i++) {
+        float v = x[i] * scale;
+        y[i] = plus != NULL ? v + plus[i] : v;
+    }
+}
+
 /* Lane 0 + 1 + 2 + 3 in double, in this order. */
 WF_INLINE double wf_sum_lanes(v128_t v) {
     return (double)wasm_f32x4_extract_lane(v, 0) + (double)wasm_f32x4_extract_lane(v, 1) +

@@ -100,13 +100,13 @@ static void pack(const wf_op_call *call, const geometry *g, const strips *s, con
     for (uint32_t c = 0; c < BLOCK; c += 4) {
         for (uint32_t i = 0; i < g->dim; i += 4) {
             v128_t block[4];
-            for (uint32_t r = 0; r < 4; r++) {
+            WF_EACH(r, 4) {
                 block[r] = c + r < rows ? positive(wasm_f32x4_add(wf_load_part(at[c + r], i, g->dim),
                                                                   wf_load_part(p + (c + r) * g->positions, i, g->dim)))
                                         : wasm_f32x4_splat(0);
             }
             wf_transpose4(block);
-            for (uint32_t r = 0; r < 4; r++) {
+            WF_EACH(r, 4) {
                 wasm_v128_store(keys + (size_t)(i + r) * BLOCK + c, block[r]);
             }
         }
@@ -201,9 +201,7 @@ static void attend(const wf_op_call *call, const geometry *g, const strips *s, c
         size_t row = (s->down[y] + s->across[x]) / g->stride;
         float inverse = 1 / (m[g->dim] + call->p->eps), *out = wf_row_f32(&call->out, (uint32_t)row) + column;
         convolve(call, g, s, tile, y, x, local);
-        for (uint32_t i = 0; i < g->dim; i++) {
-            out[i] = m[i] * inverse + local[i];
-        }
+        wf_scale_part(out, m, inverse, local, g->dim);
         if (tile->head + 1 == call->p->heads) {
             memset(out + g->dim, 0, (wf_shape_stride(&call->out.shape) - g->width) * sizeof *out);
         }
