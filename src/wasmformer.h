@@ -91,7 +91,8 @@ typedef struct wf_model_info {
     uint64_t weight_bytes;      /* in memory */
     uint64_t activation_bytes;  /* of one picture of the recommended size, scratch included */
     uint64_t cost;              /* multiply–adds of that picture */
-    uint32_t channels, height, width; /* recommended input */
+    uint32_t channels, height, width; /* recommended input; of a language model 1, tokens, 1 */
+    uint32_t vocabulary, context;     /* of a language model: ids are below the one, sequences no longer than the other; else 0 */
     uint32_t classes;           /* labels in the file */
     uint32_t tap_count, nodes, norm_nodes;
 } wf_model_info;
@@ -115,9 +116,9 @@ char *wf_model_describe(const wf_model *m);
 /* taps: source names whose activations are to be read too, or one name "all". An unknown one is an error listing the known. */
 wf_status wf_session_create(wf_model *m, const char *const *taps, uint32_t tap_count, wf_session **out, wf_error *err);
 void wf_session_free(wf_session *s);
-/* Chooses the shape class (n pictures of h × w). Plans are kept for the last four classes. */
+/* Chooses the shape class (n pictures of h × w; n sequences of h tokens, w = 1). Plans are kept for the last four classes. */
 wf_status wf_session_prepare(wf_session *s, uint32_t n, uint32_t h, uint32_t w, wf_error *err);
-/* Where the caller writes [n, c, h, w]: float, or double with WF_BACKEND_F64. Valid until the next prepare; the planner may reuse
+/* Where the caller writes [n, c, h, w], or the token ids [n, h] as numbers: float, or double with WF_BACKEND_F64. Valid until the next prepare; the planner may reuse
    the memory during a run, so it has to be written before every run. */
 void *wf_session_input(wf_session *s);
 uint64_t wf_session_input_elements(const wf_session *s);

@@ -27,14 +27,14 @@ typedef struct bench {
     wf_profile profile;
 } bench;
 
-/* xorshift, uniform in ±√3: the standard deviation of normalised pictures. */
-static void fill(void *input, uint64_t n, bool wide) {
+/* xorshift, uniform in ±√3: the standard deviation of normalised pictures; or uniform among a vocabulary's ids. */
+static void fill(void *input, uint64_t n, bool wide, uint32_t vocabulary) {
     uint32_t state = 1;
     for (uint64_t i = 0; i < n; i++) {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        float v = ((float)(state >> 8) / 8388608.0f - 1.0f) * 1.7320508f;
+        float v = vocabulary != 0 ? (float)(state % vocabulary) : ((float)(state >> 8) / 8388608.0f - 1.0f) * 1.7320508f;
         if (wide) {
             ((double *)input)[i] = v;
         } else {
@@ -46,7 +46,7 @@ static void fill(void *input, uint64_t n, bool wide) {
 static void fill_input(void *bench_) {
     bench *b = bench_;
     wf_session *s = b->loaded.session;
-    fill(wf_session_input(s), wf_session_input_elements(s), b->cli->backend == WF_BACKEND_F64);
+    fill(wf_session_input(s), wf_session_input_elements(s), b->cli->backend == WF_BACKEND_F64, b->info.vocabulary);
 }
 
 static wf_status timed_run(bench *b, double *seconds, wf_error *err) {
@@ -150,7 +150,7 @@ int wf_cmd_bench(wf_cli *cli, int argc, char **argv) {
     const wf_opt options[] = {
         {"runs", 'n', WF_OPT_COUNT, "N", &b.runs, 1, MAX_RUNS, "runs after the first (default 20)"},
         {"size", 0, WF_OPT_SIZE, "HxW", b.size, 0, 0,
-         "height and width of the input (default: the model's own)"},
+         "height and width of the input, or tokens x 1 (default: its own)"},
         {"batch", 0, WF_OPT_COUNT, "N", &b.batch, 1, 4096, "inputs in one run (default 1)"},
         {"nodes", 0, WF_OPT_FLAG, NULL, &b.nodes, 0, 0, "a line for every node, not one for each op"},
         {"activations", 0, WF_OPT_CHOICE, "int8|float", &activations, 0, 0,

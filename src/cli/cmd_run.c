@@ -27,7 +27,7 @@ typedef struct run {
 
 /* The input's key: `input`, `input/<arg>` or `<arg>`, where arg is what forward() of the source calls it. */
 static const wf_source_tensor *find_input(const wf_source *s) {
-    static const char *const names[] = {"input", "input/x", "input/pixel_values", "x", "pixel_values"};
+    static const char *const names[] = {"input", "input/x", "input/pixel_values", "x", "pixel_values", "input_ids", "input/input_ids"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const wf_source_tensor *t = wf_source_find(s, names[i]);
         if (t != NULL) {
@@ -46,10 +46,32 @@ static const wf_source_tensor *find_input(const wf_source *s) {
     return only;
 }
 
+/* Token ids [n, t] or [t] → [n, 1, t, 1]. */
+static wf_status check_ids(const run *r, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
+    uint64_t n = t->n_dims == 2 ? t->dims[0] : 1, tokens = t->n_dims != 0 ? t->dims[t->n_dims - 1] : 0;
+    if (t->n_dims == 0 || t->n_dims > 2) {
+        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s has %u dimensions; token ids are [n, tokens]", t->name, wf_path_base(r->in), t->n_dims);
+    }
+    if (n == 0 || n > 1 << 20 || tokens == 0 || tokens > 1 << 20) {
+        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s holds %llu sequences of %llu tokens; from 1 to 2^20 of both are possible", t->name,
+                       wf_path_base(r->in), (unsigned long long)n, (unsigned long long)tokens);
+    }
+    dims[0] = (uint32_t)n;
+    dims[1] = dims[3] = 1;
+    dims[2] = (uint32_t)tokens;
+    if (t->n_dims == 1 && !r->cli->quiet) {
+        fputs("note: the input has no batch axis; it is taken as one sequence\n", stderr);
+    }
+    return WF_OK;
+}
+
 static wf_status check_input(const run *r, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
     wf_model_info info;
     wf_model_get_info(r->loaded.model, &info);
     uint32_t n = t->n_dims;
+    if (info.vocabulary != 0) {
+        return check_ids(r, t, dims, err);
+    }
     if (n != 3 && n != 4) {
         return wf_fail(err, WF_E_SHAPE, t->name, -1,
                        "\"%s\" of %s has %u dimensions; pictures are [n, channels, height, width]", t->name,
@@ -281,7 +303,7 @@ int wf_cmd_run(wf_cli *cli, int argc, char **argv) {
     int precision = 0, activations = 0, n;
     const wf_opt options[] = {
         {"in", 'i', WF_OPT_TEXT, "FILE", &r.in, 0, 0,
-         "safetensors with `input`, [n, channels, height, width]"},
+         "safetensors with `input` [n, c, h, w] or `input_ids` [n, tokens]"},
         {"out", 'o', WF_OPT_TEXT, "FILE", &r.out, 0, 0,
          "safetensors to write: `output` (output0, …) and act/NAME"},
         {"taps", 't', WF_OPT_TEXT, "A,B|all", &r.taps, 0, 0,

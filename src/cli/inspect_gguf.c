@@ -197,7 +197,11 @@ static void print_model(const inspection *x) {
                wf_out_bytes(b, info.activation_bytes));
     wf_out_row("work", "%s multiply-adds for one input; %u steps, %u of them normalisation",
                wf_out_scaled(c, (double)info.cost), info.nodes, info.norm_nodes);
-    wf_out_row("input", "[n, %u, %u, %u] (recommended size)", info.channels, info.height, info.width);
+    if (info.vocabulary != 0) {
+        wf_out_row("input", "token ids [n, up to %u], each below %u", info.context, info.vocabulary);
+    } else {
+        wf_out_row("input", "[n, %u, %u, %u] (recommended size)", info.channels, info.height, info.width);
+    }
     const wf_image_params *p = wf_model_image(x->model);
     if (p != NULL) {
         static const char *const names[] = {"nearest", "bilinear", "bicubic"};

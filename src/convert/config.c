@@ -56,13 +56,15 @@ static const char *const silent[] = {
     "drop_rate", "drop_path_rate", "layer_scale_init_value", "initializer_range", "init_cfg", "pretrained", "proj_drop_rate",
     "pos_drop_rate", "problem_type", "layer_scale_init_values", "res_scale_init_values",
     "attn_drop_rate", "patch_drop_rate", "dropout_rate", "attn_dropout_rate", "feat_dim", "attention_probs_dropout_prob", "hidden_dropout_prob",
+    "attention_dropout", "use_cache", "pretraining_tp",
     /* the tensors tell */
     "in_patch_size", "down_patch_size", "patch_sizes", "patch_size", "stride", "in_chans", "num_channels", "mlp_ratio",
-    "num_encoder_blocks", "add_pos_embs", "downsample_norm", "use_mlp_head", "mlp_bias",
+    "num_encoder_blocks", "add_pos_embs", "downsample_norm", "use_mlp_head", "mlp_bias", "attention_bias",
     "qkv_bias", "class_token", "pos_embed", "init_values", "qk_norm", "reg_tokens", "distilled",
     /* notes */
     "architectures", "dtype", "torch_dtype", "transformers_version", "label2id", "_name_or_path", "return_dict", "output_attentions",
-    "output_hidden_states", "use_return_dict", "encoder_stride", "pooler_act", "pooler_output_size", "id2label", "num_labels"};
+    "output_hidden_states", "use_return_dict", "encoder_stride", "pooler_act", "pooler_output_size", "id2label", "num_labels", "bos_token_id",
+    "eos_token_id", "pad_token_id", "chunk_size_feed_forward", "is_encoder_decoder"};
 static const char *const own_keys[] = {"name", "license", "image_size", "crop_pct", "resample", "mean", "std", "labels", "round_long_side",
                                        "norm_kind", "norm_placement", "norm_depth_scaling", "norm_epsilon",
                                        "scores", "threshold"};

@@ -34,7 +34,7 @@ static double default_max_loss(wf_dtype type) {
     return 0;
 }
 
-static const wf_map_function maps[] = {wf_map_gguf, wf_map_poolformer, wf_map_vit, wf_map_swin, wf_map_cswin, wf_map_pvt};
+static const wf_map_function maps[] = {wf_map_gguf, wf_map_poolformer, wf_map_vit, wf_map_swin, wf_map_cswin, wf_map_pvt, wf_map_llama};
 
 static wf_status recognise(wf_mapping *m) {
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
@@ -47,7 +47,7 @@ static wf_status recognise(wf_mapping *m) {
     const char *first = m->source->tensor_count > 0 ? m->source->tensors[0].name : "(none)";
     return wf_fail(m->err, WF_E_UNSUPPORTED, first, -1,
                    "no known architecture has these tensor names (the first of %llu is \"%s\"); this version converts PoolFormer, "
-                   "MetaFormer, ViT, DeiT, Swin, CSwin and PVT checkpoints of sail-sg, timm and Hugging Face", (unsigned long long)m->source->tensor_count, first);
+                   "MetaFormer, ViT, DeiT, Swin, CSwin, PVT and Llama checkpoints of sail-sg, SLAB, timm and Hugging Face", (unsigned long long)m->source->tensor_count, first);
 }
 
 /* Every source tensor is used, or named with the reason why it is not. */
@@ -108,6 +108,21 @@ static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, c
                    wf_dtype_get(o->type)->name, r->loss, r->max_loss, list[0] != '\0' ? list : "none");
 }
 
+/* What the self-test reads: a picture, or so many tokens that their logits stay small beside the weights. */
+static wf_golden golden_of(const wf_mapping *m) {
+    const wf_image_params *p = &m->image;
+    uint32_t size = m->golden_size;
+    if (m->vocabulary != 0) {
+        uint32_t tokens = 65536 / m->vocabulary;
+        tokens = tokens < 4 ? 4 : tokens > 32 ? 32 : tokens;
+        return (wf_golden){.seed = 1, .n = 1, .c = 1, .h = tokens < m->context ? tokens : m->context, .w = 1, .vocabulary = m->vocabulary};
+    }
+    /* A norm over one or two numbers may be near zero by chance, and no error is small relative to that. */
+    uint32_t n = m->classes == 1 || m->classes == 2 ? 4 : 1;
+    return (wf_golden){.seed = 1, .n = n, .c = m->channels, .h = size != 0 ? size : p->height, .w = size != 0 ? size : p->width,
+                       .octaves = m->golden_octaves};
+}
+
 static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sink out, wf_golden *golden,
                          wf_convert_report *report, wf_error *err) {
     if (m->source->gguf != NULL && o->norm == WF_CONVERT_NORM_KEEP && !o->fold && o->type == WF_F32) {
@@ -129,12 +144,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     report->used_tensors = m->source->tensor_count - m->left_out.count;
     m->keep = o->keep;
     WF_TRY(wf_map_check_keep(m, err));
-    const wf_image_params *p = &m->image;
-    uint32_t size = m->golden_size;
-    /* A norm over one or two numbers may be near zero by chance, and no error is small relative to that. */
-    uint32_t n = m->classes == 1 || m->classes == 2 ? 4 : 1;
-    *golden = (wf_golden){.seed = 1, .n = n, .c = m->channels, .h = size != 0 ? size : p->height, .w = size != 0 ? size : p->width,
-                          .octaves = m->golden_octaves};
+    *golden = golden_of(m);
     if (o->norm != WF_CONVERT_NORM_KEEP || o->fold) {
         WF_TRY(wf_prove_source(m, o, golden, err));
         WF_TRY(wf_rewrite(m, o, err));
@@ -142,6 +152,9 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     }
     report_notes(m, o);
     bool pictures = o->type == WF_I8 && o->picture_count > 0;
+    if (pictures && m->vocabulary != 0) {
+        return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "--calibrate looks at pictures, but this model reads tokens: convert without it");
+    }
     if (pictures && m->channels != 3) {
         return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "--calibrate looks at colour pictures, but the input of this model has %u "
                        "channels: convert without it", m->channels);

@@ -20,12 +20,14 @@ wf_map_stored wf_map_stored_of(const wf_mapping *m, const wf_map_row *r, wf_dtyp
         s.stored_k = s.k;
         return s;
     }
-    if (wf_map_is_matrix(r)) {
+    if (wf_map_is_encoded(r)) {
         bool quantized = wanted != WF_F32 && wanted != WF_F16 && wanted != WF_F64;
         s.type = quantized && wf_map_is_kept(m, r) ? WF_F16 : wanted;
+        s.type = s.type == WF_I8 && r->kind == WF_MAP_LOOKUP ? WF_Q8_0 : s.type;
         bool square = r->kind == WF_MAP_INPUT_FIRST;
         s.k = square ? (d[0] > d[2] ? d[0] : d[2]) : r->kind == WF_MAP_DECONV ? d[0] : r->source->elements / d[0];
         s.rows = elements / s.k;
+        s.type = m->unpadded && s.k % wf_dtype_get(s.type)->block != 0 ? WF_F16 : s.type;
     } else if (r->kind == WF_MAP_TILED) {
         s.k = elements * r->repeat;
     } else if (r->kind == WF_MAP_TABLE_ROWS) {
@@ -127,7 +129,7 @@ wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[
     for (uint32_t i = 0; i < m->row_count; i++) {
         wf_map_stored s = wf_map_stored_of(m, &m->rows[i], type);
         wf_layer_loss one = {m->rows[i].source->name, 0};
-        if (!wf_map_is_matrix(&m->rows[i])) {
+        if (!wf_map_is_encoded(&m->rows[i])) {
             continue;
         }
         WF_TRY(layer_loss(m, &m->rows[i], &s, &one.loss, err));
@@ -147,7 +149,7 @@ wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_er
         const wf_map_row *r = &m->rows[i];
         wf_map_stored s = wf_map_stored_of(m, r, o->type);
         double loss;
-        if (wf_map_is_matrix(r)) {
+        if (wf_map_is_encoded(r)) {
             WF_TRY(layer_loss(m, r, &s, &loss, err));
             o->layer(o->user, r->name, s.type, loss);
         }
@@ -174,7 +176,7 @@ static wf_status add_image(const wf_mapping *m, wf_gguf_writer *w, wf_error *err
 
 static wf_status add_golden(const wf_golden *g, wf_gguf_writer *w, wf_error *err) {
     const uint32_t shape[] = {g->n, g->c, g->h, g->w};
-    WF_TRY(wf_gguf_add_string(w, "wf.golden.input", g->octaves ? WF_GOLDEN_OCTAVES : WF_GOLDEN_WHITE, err));
+    WF_TRY(wf_gguf_add_string(w, "wf.golden.input", wf_golden_input(g), err));
     WF_TRY(wf_gguf_add_u32(w, "wf.golden.seed", g->seed, err));
     WF_TRY(wf_gguf_add_array(w, "wf.golden.shape", WF_GGUF_U32, shape, 4, err));
     WF_TRY(wf_gguf_add_array(w, "wf.golden.output_source", WF_GGUF_F64, g->source, g->count, err));
@@ -210,7 +212,7 @@ static wf_status add_metadata(const wf_mapping *m, const wf_convert_options *o, 
         WF_TRY(wf_gguf_add_string(w, "wf.source.state_dict", m->source->prefix_note, err));
     }
     WF_TRY(m->metadata(m, w, err));
-    WF_TRY(add_image(m, w, err));
+    WF_TRY(m->vocabulary == 0 ? add_image(m, w, err) : WF_OK);
     WF_TRY(wf_map_write_meaning(m, w, err));
     WF_TRY(add_list(w, "wf.labels", &m->labels, err));
     WF_TRY(add_list(w, "wf.taps", &m->taps, err));

@@ -166,7 +166,7 @@ wf_status wf_map_check_keep(const wf_mapping *m, wf_error *err) {
         bool found = false;
         for (uint32_t i = 0; i < m->row_count && !found && n <= 64; i++) {
             const wf_map_row *r = &m->rows[i];
-            found = wf_map_is_matrix(r) && (occurs(r->name, list, n) || occurs(r->source->name, list, n));
+            found = wf_map_is_encoded(r) && (occurs(r->name, list, n) || occurs(r->source->name, list, n));
         }
         if (!found) {
             return wf_fail(err, WF_E_ARGUMENT, "keep", -1, "--keep \"%.*s\": no matrix of this model has such a name",

@@ -99,7 +99,7 @@ const wf_source_tensor *wf_map_need(wf_mapping *m, const char *source_name, uint
 static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf_map_kind kind, bool optional) {
     static const char *const wanted[] = {"[k]", "[out, in] or [out, in, 1, 1]", "[out, in, kh, kw]", "[1, c, h, w]",
                                          "[1, rows, c] or [rows, c]", "[c, 1, kh, kw]",
-                                         "[in, heads, d] or [heads, d, out] of a square matrix", "[heads, d]", "[in, c, p, p]", "[c]"};
+                                         "[in, heads, d] or [heads, d, out] of a square matrix", "[heads, d]", "[in, c, p, p]", "[c]", "[rows, c]"};
     if (m->status != WF_OK) {
         return NULL;
     }
@@ -120,6 +120,7 @@ static const wf_source_tensor *expect(wf_mapping *m, const char *source_name, wf
                 : kind == WF_MAP_DECONV      ? t->n_dims == 4 && t->dims[2] == t->dims[3]
                 : kind == WF_MAP_LINEAR    ? t->n_dims == 2 || flat
                 : kind == WF_MAP_CONV      ? t->n_dims == 4
+                : kind == WF_MAP_LOOKUP    ? t->n_dims == 2
                 : kind == WF_MAP_TABLE_CHW ? t->n_dims == 4 && t->dims[0] == 1
                 : kind == WF_MAP_DEPTHWISE ? t->n_dims == 4 && t->dims[1] == 1
                                            : t->n_dims == 2 || (t->n_dims == 3 && t->dims[0] == 1);
@@ -155,14 +156,22 @@ static bool add_row(wf_mapping *m, const wf_map_row *row) {
     return true;
 }
 
-bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
+bool wf_map_is_encoded(const wf_map_row *r) {
+    return wf_map_is_matrix(r) || r->kind == WF_MAP_LOOKUP;
+}
+
+bool wf_map_paired(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, uint32_t paired, bool optional) {
     const wf_source_tensor *t = expect(m, source_name, kind, optional);
-    wf_map_row row = {t, {NULL}, name, kind, NULL, 0};
+    wf_map_row row = {.source = t, .name = name, .kind = kind, .paired = paired};
     return t != NULL && add_row(m, &row);
 }
 
+bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional) {
+    return wf_map_paired(m, source_name, name, kind, 0, optional);
+}
+
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind) {
-    wf_map_row row = {NULL, {NULL}, name, kind, NULL, 0};
+    wf_map_row row = {.name = name, .kind = kind};
     for (uint32_t i = 0; i < count; i++) {
         const wf_source_tensor *t = expect(m, source_names[i], kind, false);
         if (t == NULL) {
@@ -202,8 +211,9 @@ void wf_map_deconv(wf_mapping *m, const char *source_name, const char *name) {
                     (unsigned long long)weight->dims[1], bias->name);
         return;
     }
-    wf_map_row matrix = {weight, {NULL}, wf_map_format(m, "%s.weight", name), WF_MAP_DECONV, NULL, 0};
-    wf_map_row vector = {bias, {NULL}, wf_map_format(m, "%s.bias", name), WF_MAP_TILED, NULL, (uint32_t)(weight->dims[2] * weight->dims[3])};
+    wf_map_row matrix = {.source = weight, .name = wf_map_format(m, "%s.weight", name), .kind = WF_MAP_DECONV};
+    wf_map_row vector = {.source = bias, .name = wf_map_format(m, "%s.bias", name), .kind = WF_MAP_TILED,
+                         .repeat = (uint32_t)(weight->dims[2] * weight->dims[3])};
     if (add_row(m, &matrix)) {
         add_row(m, &vector);
     }
@@ -283,7 +293,7 @@ void wf_map_norm(wf_mapping *m, const char *kind, const char *source_name, const
 }
 
 const char *wf_map_left_over(wf_mapping *m, const char *name) {
-    static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step"}, *const norm1 = ".norm1.";
+    static const char *const counters[] = {"num_batches_tracked", "warm", "iter", "total_step", "num_step"}, *const norm1 = ".norm1.";
     static const char *const windows[] = {"ema_gz", "iters", "buffer_x2", "buffer_gz", "skip_counter"};
     const char *last = strrchr(name, '.'), *part = last != NULL ? last + 1 : name;
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
@@ -297,7 +307,7 @@ const char *wf_map_left_over(wf_mapping *m, const char *name) {
             return "what Unified Normalization keeps of past batches";
         }
     }
-    if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0) {
+    if (strcmp(part, "relative_position_index") == 0 || strcmp(part, "attn_mask") == 0 || strcmp(part, "inv_freq") == 0) {
         return "computed anew";
     }
     if (strcmp(part, "scale") == 0 && wf_map_find(m, wf_map_format(m, "%.*s.positional_encoding", (int)(last - name), name)) != NULL) {

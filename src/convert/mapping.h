@@ -20,7 +20,8 @@ typedef enum wf_map_kind {
     WF_MAP_INPUT_FIRST, /* [in, heads, d] or [heads, d, out], square: JAX's order → [out, in] */
     WF_MAP_FLAT,      /* [heads, d]: a vector in two dimensions */
     WF_MAP_DECONV,    /* a transposed convolution whose steps are as wide as its kernel: [in, c, p, p] → [(p, p, c), in] */
-    WF_MAP_TILED      /* its bias: [c], repeated for each of the p·p cells */
+    WF_MAP_TILED,     /* its bias: [c], repeated for each of the p·p cells */
+    WF_MAP_LOOKUP     /* [rows, c]: a table of tokens, encoded as matrices are (as Q8_0 where those are I8) */
 } wf_map_kind;
 
 enum { WF_MAP_STACK = 4 };
@@ -32,6 +33,8 @@ typedef struct wf_map_row {
     wf_map_kind kind;
     const struct wf_rewrite *rewrite; /* what happens to it on the way (rewrite.h), or NULL */
     uint32_t repeat; /* WF_MAP_TILED: p·p */
+    uint32_t paired; /* not 0: rows (of a vector: elements) of each group of so many, a head, are stored in pairs, j beside j + paired/2:
+                        rotary positions of transformers' order in llama.cpp's */
 } wf_map_row;
 static inline bool wf_map_is_matrix(const wf_map_row *r) {
     return r->kind == WF_MAP_LINEAR || r->kind == WF_MAP_CONV || r->kind == WF_MAP_INPUT_FIRST || r->kind == WF_MAP_DECONV;
@@ -104,6 +107,8 @@ typedef struct wf_mapping {
     const char *keep;         /* patterns of matrices that stay F16 when the type is a quantized one, or NULL */
     wf_int8_input *int8;      /* [rows] of I8 matrices, once pictures have been looked at; else NULL */
     uint32_t channels;        /* of the input */
+    uint32_t vocabulary, context; /* of a model that reads token ids (no pictures then); else 0 */
+    bool unpadded;            /* the architecture is llama.cpp's: rows that blocks do not divide become F16, not padded */
     bool golden_octaves;      /* the self-test's input is as uneven as a picture, instead of white */
     uint32_t golden_size;     /* side of the self-test picture; 0 = the recommended size */
     const void *details;      /* of the map */
@@ -119,6 +124,7 @@ wf_status wf_map_vit(wf_mapping *m, bool *known);
 wf_status wf_map_swin(wf_mapping *m, bool *known);
 wf_status wf_map_pvt(wf_mapping *m, bool *known);
 wf_status wf_map_cswin(wf_mapping *m, bool *known);
+wf_status wf_map_llama(wf_mapping *m, bool *known);
 wf_status wf_map_gguf(wf_mapping *m, bool *known);
 
 /* ---- helpers; after a failure they do nothing, m->status keeps the error ---- */
@@ -151,6 +157,8 @@ bool wf_map_has(wf_mapping *m, const char *prefix, const char *suffix);
 const wf_source_tensor *wf_map_need(wf_mapping *m, const char *source_name, uint32_t n_dims, const char *model);
 /* source tensor → stored tensor; an absent source is an error unless optional (then false comes back). */
 bool wf_map_tensor(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, bool optional);
+/* The same as a row that is `paired`. */
+bool wf_map_paired(wf_mapping *m, const char *source_name, const char *name, wf_map_kind kind, uint32_t paired, bool optional);
 /* The sources, one below the other → one stored tensor: matrices and tables of equal row length, windows of equal size, or vectors end
    to end. */
 bool wf_map_stack(wf_mapping *m, const char *const *source_names, uint32_t count, const char *name, wf_map_kind kind);
@@ -216,6 +224,9 @@ wf_image_params wf_map_imagenet(uint32_t size, float crop_pct);
 void wf_map_labels(wf_mapping *m);
 /* What the outputs mean, as the metadata that runtime/meaning.c reads. */
 wf_status wf_map_write_meaning(const wf_mapping *m, wf_gguf_writer *w, wf_error *err);
+
+/* Whether a row is stored in the type that was asked for, and not always in F32. */
+bool wf_map_is_encoded(const wf_map_row *r);
 
 /* emit.c: writes the whole file; golden may be NULL. */
 wf_status wf_emit(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, const wf_golden *golden, wf_byte_sink out,

@@ -198,7 +198,7 @@ wf_status wf_rewrite_graph(wf_mapping *m, const wf_convert_options *o, const wf_
 static wf_status with_model(wf_mapping *m, const wf_convert_options *o, wf_model *model, wf_error *err) {
     wf_weights weights;
     wf_graph g;
-    wf_input_class in = {1, m->image.height, m->image.width};
+    wf_input_class in = {1, model->input.height, model->input.width};
     wf_weights_init(&weights, m->arena, WF_BACKEND_SCALAR);
     weights.find = model->weights.find;
     weights.find_user = model->weights.find_user;

@@ -20,6 +20,19 @@ static wf_status read_stacked(const wf_mapping *m, const wf_map_row *r, uint64_t
     return WF_OK;
 }
 
+/* Where stored row or element i comes from (wf_map_row.paired). */
+static uint64_t unpaired(const wf_map_row *r, uint64_t i) {
+    uint64_t n = r->paired;
+    return n == 0 ? i : i / n * n + i % n % 2 * (n / 2) + i % n / 2;
+}
+
+static wf_status read_paired_vector(const wf_mapping *m, const wf_map_row *r, uint64_t k, double *line, wf_error *err) {
+    for (uint64_t c = 0; c < k; c++) {
+        WF_TRY(wf_source_read_f64(m->source, r->source, unpaired(r, c), 1, line + c, err));
+    }
+    return WF_OK;
+}
+
 wf_status wf_map_reader_open(wf_map_reader *out, const wf_mapping *m, const wf_map_row *row, wf_error *err) {
     void *memory;
     *out = (wf_map_reader){m, row, wf_map_stored_of(m, row, WF_F32), NULL, NULL, NULL};
@@ -82,8 +95,11 @@ wf_status wf_map_read_source(const wf_map_reader *reader, uint64_t i, double *li
         }
         return WF_OK;
     }
+    if (r->kind == WF_MAP_VECTOR && r->paired != 0) {
+        return read_paired_vector(m, r, s.k, line, err);
+    }
     if (r->kind != WF_MAP_CONV) {
-        return read_stacked(m, r, i * s.k, s.k, line, err);
+        return read_stacked(m, r, unpaired(r, i) * s.k, s.k, line, err);
     }
     WF_TRY(wf_source_read_f64(m->source, r->source, i * s.k, s.k, reader->source, err)); /* [in, kh, kw] */
     uint64_t cells = d[2] * d[3];

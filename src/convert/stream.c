@@ -95,7 +95,7 @@ static void add_writer(finder *f, wf_id member, wf_id node, uint32_t scale, bool
 /* What brings rows into the stream at node `id`, a member of it. */
 static void look_at_source(finder *f, wf_id id) {
     const wf_node *n = &f->g->nodes[id];
-    if (n->op == WF_OP_ADD_TABLE || n->op == WF_OP_POSITION || n->op == WF_OP_PREFIX) {
+    if (n->op == WF_OP_ADD_TABLE || n->op == WF_OP_POSITION || n->op == WF_OP_PREFIX || n->op == WF_OP_EMBED) {
         add_writer(f, id, id, WF_NONE, true);
         return;
     }

@@ -98,6 +98,10 @@ uint32_t wf_graph_matrix(wf_graph *g, const char *name, uint32_t n, uint32_t k) 
     return use_weight(g, name, WF_ROLE_MATRIX, n, k);
 }
 
+uint32_t wf_graph_lookup(wf_graph *g, const char *name, uint32_t rows, uint32_t k) {
+    return use_weight(g, name, WF_ROLE_LOOKUP, rows, k);
+}
+
 uint32_t wf_graph_optional_vector(wf_graph *g, const char *name, uint32_t k) {
     if (failed(g)) {
         return WF_NONE;

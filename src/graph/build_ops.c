@@ -220,15 +220,60 @@ static void take_windows(wf_node *n, const wf_window *w) {
     n->p.stripe = w->stripe;
 }
 
-wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *a) {
-    wf_node n = node_of(WF_OP_ATTENTION, qkv);
-    n.in[1] = a->others;
+static wf_node attention_of(wf_id in0, const wf_attention *a) {
+    wf_node n = node_of(WF_OP_ATTENTION, in0);
     n.w[0] = a->table;
     n.w[1] = a->padding;
     n.p.heads = a->heads;
     n.p.head_dim = a->head_dim;
     n.p.scale = a->scale;
     take_windows(&n, &a->window);
+    n.p.kv_heads = a->kv_heads;
+    n.p.causal = a->causal;
+    return n;
+}
+
+wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *a) {
+    wf_node n = attention_of(qkv, a);
+    n.in[1] = a->others;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_attention_apart(wf_graph *g, const wf_id qkv[3], const char *name, const wf_attention *a) {
+    wf_node n = attention_of(qkv[0], a);
+    n.in[1] = qkv[1];
+    n.in[2] = qkv[2];
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_embed(wf_graph *g, wf_id ids, const char *name, uint32_t vocabulary, uint32_t c) {
+    wf_node n = node_of(WF_OP_EMBED, ids);
+    uint32_t mark = wf_graph_enter(g, "%s", name);
+    n.w[0] = wf_graph_lookup(g, "weight", vocabulary, c);
+    wf_graph_leave(g, mark);
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_rope_angles(wf_graph *g, wf_id x, const char *name, uint32_t turned, float theta) {
+    wf_node n = node_of(WF_OP_ROPE_ANGLES, x);
+    n.p.count = turned;
+    n.p.theta = theta;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_rope(wf_graph *g, wf_id x, const char *name, wf_id angles, uint32_t heads, uint32_t head_dim, wf_rope_pairs pairs) {
+    wf_node n = node_of(WF_OP_ROPE, x);
+    n.in[1] = angles;
+    n.p.heads = heads;
+    n.p.head_dim = head_dim;
+    n.p.pairs = pairs;
+    return wf_graph_add(g, name, &n);
+}
+
+wf_id wf_node_gate(wf_graph *g, wf_id x, wf_id up, const char *name) {
+    wf_node n = node_of(WF_OP_GATE, x);
+    n.in[1] = up;
+    n.p.act = WF_ACT_SILU;
     return wf_graph_add(g, name, &n);
 }
 

@@ -84,6 +84,8 @@ void wf_graph_scope_output(wf_graph *g, wf_id node);
 uint32_t wf_graph_vector(wf_graph *g, const char *name, uint32_t k);
 uint32_t wf_graph_table(wf_graph *g, const char *name, uint32_t rows, uint32_t k);
 uint32_t wf_graph_matrix(wf_graph *g, const char *name, uint32_t n, uint32_t k);
+/* A table whose rows are looked up as they are stored. */
+uint32_t wf_graph_lookup(wf_graph *g, const char *name, uint32_t rows, uint32_t k);
 /* WF_NONE, without an error, when the file has no such tensor. */
 uint32_t wf_graph_optional_vector(wf_graph *g, const char *name, uint32_t k);
 
@@ -143,8 +145,19 @@ typedef struct wf_attention {
     wf_window window;
     uint32_t table, padding; /* weights or WF_NONE: relative position bias; what a padded cell has for [q | k | v], else zeros */
     wf_id others;            /* WF_NONE, or [k | v] of the rows that are seen: qkv is q alone then */
+    uint32_t kv_heads; /* of k and v, 0 = heads */
+    bool causal;       /* rows see their segment's rows up to themselves */
 } wf_attention;
 wf_id wf_node_attention(wf_graph *g, wf_id qkv, const char *name, const wf_attention *attention);
+/* The same of q, k and v in three nodes, without windows (`others` is not read). */
+wf_id wf_node_attention_apart(wf_graph *g, const wf_id qkv[3], const char *name, const wf_attention *attention);
+/* ids [n, 1, t, 1] → rows [n, t, c] of NAME.weight [vocabulary, c]. */
+wf_id wf_node_embed(wf_graph *g, wf_id ids, const char *name, uint32_t vocabulary, uint32_t c);
+/* The turns of rotary positions for the rows of a segment of x, `turned` elements a head; then their use on `heads` heads. */
+wf_id wf_node_rope_angles(wf_graph *g, wf_id x, const char *name, uint32_t turned, float theta);
+wf_id wf_node_rope(wf_graph *g, wf_id x, const char *name, wf_id angles, uint32_t heads, uint32_t head_dim, wf_rope_pairs pairs);
+/* silu(x) · up. */
+wf_id wf_node_gate(wf_graph *g, wf_id x, wf_id up, const char *name);
 /* [n, h, w, c] → [n, h/2, w/2, 4c]. */
 wf_id wf_node_patch_merge(wf_graph *g, wf_id x, const char *name);
 /* Simplified linear attention (SLAB): NAME.position.weight [cells of a window, heads·d], NAME.window.{weight [kernel², d], bias}; with

@@ -52,6 +52,12 @@ static wf_status choose_layout(wf_weights *t, wf_weight_entry *e, wf_error *err)
                        info->name);
     }
     uint64_t padded_k = wf_round_up(v->k, WF_LANES);
+    if (e->role == WF_ROLE_LOOKUP) {
+        v->pack = WF_PACK_STORED;
+        v->type = e->stored.type;
+        e->bytes = v->n * wf_dtype_row_bytes(v->type, wf_round_up(v->k, info->block));
+        return WF_OK;
+    }
     v->type = t->backend == WF_BACKEND_F64 ? WF_F64 : WF_F32;
     if (e->role != WF_ROLE_MATRIX) {
         v->pack = e->role == WF_ROLE_VECTOR ? WF_PACK_VECTOR : WF_PACK_TABLE;
@@ -268,6 +274,8 @@ wf_status wf_weights_rows(wf_weights *t, uint32_t id, uint64_t first, const void
     }
     if (v->pack == WF_PACK_PANELS) {
         WF_TRY(pack_rows(t, e, first, src, rows, err));
+    } else if (v->pack == WF_PACK_STORED) {
+        memcpy((uint8_t *)e->memory + first * row_bytes, src, (size_t)(rows * row_bytes));
     } else {
         float *line = wf_alloc(e->stored_k * sizeof *line);
         if (line == NULL) {

@@ -9,7 +9,8 @@
 #include "kernels/codec.h"
 #include "kernels/op.h"
 
-typedef enum wf_role { WF_ROLE_VECTOR, WF_ROLE_TABLE, WF_ROLE_MATRIX } wf_role;
+/* A lookup is a table of which a run reads a few rows: it stays as it is stored. */
+typedef enum wf_role { WF_ROLE_VECTOR, WF_ROLE_TABLE, WF_ROLE_MATRIX, WF_ROLE_LOOKUP } wf_role;
 
 /* What the file says about a tensor; `index` identifies it to the loader. */
 typedef struct wf_stored {
@@ -55,8 +56,8 @@ enum { WF_NONE = 0xffffffffu };
 void wf_weights_init(wf_weights *t, wf_arena *arena, wf_backend backend);
 /* Frees the memory of the data; entries live in the arena. */
 void wf_weights_free(wf_weights *t);
-/* Registers a use and returns the weight's id. Fails when the tensor is absent, has other dimensions than n × k (vector: k; table
-   and matrix: n rows of k), or a type that the role cannot take. */
+/* Registers a use and returns the weight's id. Fails when the tensor is absent, has other dimensions than n × k (vector: k; table,
+   matrix and lookup: n rows of k), or a type that the role cannot take. */
 wf_status wf_weights_use(wf_weights *t, const char *name, wf_role role, uint32_t n, uint32_t k, uint32_t *id, wf_error *err);
 /* Matrix `id` is I8 and is to be read as floats, q · steps[row] · gains[column % their number]; both are vectors in use. */
 void wf_weights_scale(wf_weights *t, uint32_t id, uint32_t steps, uint32_t gains);

@@ -80,11 +80,16 @@ wf_status wf_expect_windows(const wf_op_call *call, uint32_t halved, const char 
 
 wf_status wf_expect_others(const wf_op_call *call, uint64_t width, const char *op, const char *node, wf_error *err) {
     const wf_shape *q = &call->in[0].shape, *kv = &call->in[1].shape;
+    bool apart = call->in[2].shape.c != 0;
+    uint64_t each = (uint64_t)wf_kv_heads(call->p) * call->p->head_dim;
     WF_TRY(wf_expect_input(&call->in[1], false, op, node, err));
-    if (q->n != kv->n || q->c != width || kv->c != 2 * width) {
-        return wf_fail(err, WF_E_SHAPE, node, -1, "%s \"%s\": q has %u channels in %u segments and k and v have %u in %u; %u heads of size %u need "
-                       "%llu and 2 x %llu", op, node, (unsigned)q->c, (unsigned)q->n, (unsigned)kv->c, (unsigned)kv->n,
-                       (unsigned)call->p->heads, (unsigned)call->p->head_dim, (unsigned long long)width, (unsigned long long)width);
+    if (q->n != kv->n || q->c != width || kv->c != each * (apart ? 1 : 2)) {
+        return wf_fail(err, WF_E_SHAPE, node, -1, "%s \"%s\": q has %u channels in %u segments and %s %u in %u; %u heads of size %u need %llu and %s%llu",
+                       op, node, (unsigned)q->c, (unsigned)q->n, apart ? "k has" : "k and v have", (unsigned)kv->c, (unsigned)kv->n,
+                       (unsigned)call->p->heads, (unsigned)call->p->head_dim, (unsigned long long)width, apart ? "" : "2 x ", (unsigned long long)each);
+    }
+    if (apart) {
+        WF_TRY(wf_expect_same_rows(kv, &call->in[2].shape, "v", op, node, err));
     }
     return call->p->window_h + call->p->stripe == 0
                ? WF_OK

@@ -48,6 +48,14 @@ void wf_meta_fail(wf_meta *m, const char *key, const char *why) {
     }
 }
 
+void wf_meta_refuse(wf_meta *m, const char *key, const char *what) {
+    char name[128];
+    if (m->status == WF_OK) {
+        full_key(m, key, name, sizeof name);
+        m->status = wf_fail(m->err, WF_E_UNSUPPORTED, name, -1, "\"%s\" %s, which this version does not do; use another model", name, what);
+    }
+}
+
 bool wf_meta_has(const wf_meta *m, const char *key) {
     char name[128];
     return wf_gguf_find(m->gguf, full_key(m, key, name, sizeof name)) != NULL;

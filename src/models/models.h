@@ -5,10 +5,12 @@
 #include "format/gguf.h"
 #include "parts/parts.h"
 
-/* What a picture model reads; the shape class of a plan is (n, h, w). */
+/* What a model reads; the shape class of a plan is (n, h, w). A language model reads n sequences of h token ids: channels and w are
+   1 and vocabulary is not 0. */
 typedef struct wf_input_spec {
-    const char *name; /* "input" */
+    const char *name; /* "input", "input_ids" */
     uint32_t channels, height, width; /* the size the file recommends */
+    uint32_t vocabulary, context;     /* ids are below the one, sequences no longer than the other; 0 = pictures */
 } wf_input_spec;
 
 typedef struct wf_input_class {
@@ -55,5 +57,7 @@ void wf_meta_block_norms(wf_meta *m, uint32_t blocks, wf_norm_slot (*out)[2]);
 /* Any number from 1 to `most`; returns how many. */
 uint32_t wf_meta_strings_most(wf_meta *m, const char *key, uint32_t most, const char **out);
 void wf_meta_fail(wf_meta *m, const char *key, const char *why);
+/* The file is right, but asks for something that this version does not compute. */
+void wf_meta_refuse(wf_meta *m, const char *key, const char *what);
 
 #endif

@@ -124,12 +124,13 @@ void wf_head_build(wf_graph *g, wf_id x, const wf_head *head) {
 
 wf_id wf_block_build(wf_graph *g, wf_id x, const wf_block *block) {
     uint32_t c = wf_graph_shape(g, x)->c;
-    wf_id n = norm_at(g, x, "norm1", block->norm1, WF_NORM_IN);
+    wf_id n = norm_at(g, x, block->norm1_name != NULL ? block->norm1_name : "norm1", block->norm1, WF_NORM_IN);
     wf_id m = norm_at(g, wf_mixer_build(g, n, &block->mixer), "norm1_out", block->norm1, WF_NORM_OUT);
     x = wf_node_residual(g, x, m, "mixed", block->layer_scale ? wf_graph_vector(g, "scale1", c) : WF_NONE);
     x = norm_at(g, x, "norm1_residual", block->norm1, WF_NORM_RESIDUAL);
-    n = norm_at(g, x, "norm2", block->norm2, WF_NORM_IN);
-    m = norm_at(g, wf_channel_mlp(g, n, block->hidden, block->hidden_window), "norm2_out", block->norm2, WF_NORM_OUT);
+    n = norm_at(g, x, block->norm2_name != NULL ? block->norm2_name : "norm2", block->norm2, WF_NORM_IN);
+    m = block->channel == WF_CHANNEL_GATED ? wf_channel_gated(g, n, block->hidden) : wf_channel_mlp(g, n, block->hidden, block->hidden_window);
+    m = norm_at(g, m, "norm2_out", block->norm2, WF_NORM_OUT);
     x = wf_node_residual(g, x, m, "out", block->layer_scale ? wf_graph_vector(g, "scale2", c) : WF_NONE);
     return norm_at(g, x, "norm2_residual", block->norm2, WF_NORM_RESIDUAL);
 }

@@ -69,7 +69,13 @@ typedef struct wf_mixer {
     float qk_eps;
     uint32_t kernel; /* sla: side of the convolution of the values, odd */
     uint32_t lepe;   /* attention, sla: side of another one, of each channel by itself, odd; 0 = none (CSwin) */
+    uint32_t kv_heads; /* causal: of k and v */
+    wf_id angles;      /* causal: of rotary positions (wf_node_rope_angles) */
+    wf_rope_pairs pairs;
 } wf_mixer;
+
+/* What follows the mixer: two products around a GELU, or three around a gate (SwiGLU). */
+typedef enum wf_channel_kind { WF_CHANNEL_MLP, WF_CHANNEL_GATED } wf_channel_kind;
 
 /* One row of the layer table: everything that may differ from block to block. */
 typedef struct wf_block {
@@ -78,6 +84,8 @@ typedef struct wf_block {
     uint32_t hidden;   /* of the channel MLP */
     bool layer_scale;
     uint32_t hidden_window; /* of a depthwise convolution in front of the MLP's GELU, odd; 0 = none */
+    wf_channel_kind channel;
+    const char *norm1_name, *norm2_name; /* what files call the norms; NULL: "norm1" and "norm2" */
 } wf_block;
 
 /* One norm, whatever the slot's places. */
@@ -88,6 +96,7 @@ wf_id wf_mixer_build(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_identity(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_pool(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer);
+wf_id wf_mixer_causal(wf_graph *g, wf_id n, const wf_mixer *mixer);
 wf_id wf_mixer_sla(wf_graph *g, wf_id n, const wf_mixer *mixer);
 /* heads + a depthwise convolution of the values of qkv, or heads alone. */
 wf_id wf_mixer_lepe(wf_graph *g, wf_id heads, wf_id qkv, const wf_mixer *mixer);
@@ -96,8 +105,9 @@ wf_id wf_mixer_spatial_fc(wf_graph *g, wf_id n, const wf_mixer *mixer);
 /* [q | k | v] of the rows, or q alone and in *others [k | v] of a reduced map; WF_NONE otherwise. */
 wf_id wf_mixer_qkv(wf_graph *g, wf_id n, const wf_mixer *mixer, wf_id *others);
 
-/* Channel mixer: ffn_up → [ffn_window, a depthwise convolution of `window` cells →] GELU → ffn_down. */
+/* Channel mixers: ffn_up → [ffn_window, a depthwise convolution of `window` cells →] GELU → ffn_down, and silu(ffn_gate) · ffn_up → ffn_down. */
 wf_id wf_channel_mlp(wf_graph *g, wf_id n, uint32_t hidden, uint32_t window);
+wf_id wf_channel_gated(wf_graph *g, wf_id n, uint32_t hidden);
 
 /* x + s1 · mixer(norm1(x)), then x + s2 · mlp(norm2(x)), or with norms in other places: "norm1_out" behind the mixer (in front of s1),
    "norm1_residual" behind the sum; the same for norm2. Names are relative to the current scope. */
@@ -143,5 +153,8 @@ void wf_head_pool_norm(wf_graph *g, wf_id x, const wf_head *head);
 void wf_head_distilled(wf_graph *g, wf_id x, const wf_head *head);
 void wf_head_concat(wf_graph *g, wf_id x, const wf_head *head);
 void wf_head_tasks(wf_graph *g, wf_id x, const wf_head *head);
+/* Language models: a logit for each entry of the vocabulary behind each token, [n, t, vocabulary]; llama.cpp's names "output_norm"
+   and "output". */
+void wf_head_tokens(wf_graph *g, wf_id x, wf_norm_slot norm, uint32_t vocabulary);
 
 #endif

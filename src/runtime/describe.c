@@ -137,6 +137,10 @@ char *wf_model_describe(const wf_model *m) {
     add_number(&t, "channels", info.channels);
     add_number(&t, "height", info.height);
     add_number(&t, "width", info.width);
+    if (info.vocabulary != 0) {
+        add_number(&t, "vocabulary", info.vocabulary);
+        add_number(&t, "context", info.context);
+    }
     wf_text_add(&t, "}");
     if (m->has_image) {
         add_image(&t, &m->image);

@@ -329,6 +329,8 @@ wf_status wf_model_get_info(const wf_model *m, wf_model_info *out) {
     out->channels = m->input.channels;
     out->height = m->input.height;
     out->width = m->input.width;
+    out->vocabulary = m->input.vocabulary;
+    out->context = m->input.context;
     out->classes = m->labels != NULL && m->labels->count <= UINT32_MAX ? (uint32_t)m->labels->count : 0;
     out->tap_count = m->tap_count;
     out->nodes = m->nodes;

@@ -60,7 +60,28 @@ static void fill_octaves(const wf_golden *g, void *input, bool is_double) {
     }
 }
 
+static void fill_ids(const wf_golden *g, void *input, bool is_double) {
+    wf_rng rng;
+    wf_rng_seed(&rng, g->seed);
+    for (uint64_t i = 0; i < (uint64_t)g->n * g->c * g->h * g->w; i++) {
+        uint32_t id = wf_rng_u32(&rng) % g->vocabulary;
+        if (is_double) {
+            ((double *)input)[i] = id;
+        } else {
+            ((float *)input)[i] = (float)id;
+        }
+    }
+}
+
+const char *wf_golden_input(const wf_golden *g) {
+    return g->vocabulary != 0 ? WF_GOLDEN_IDS : g->octaves ? WF_GOLDEN_OCTAVES : WF_GOLDEN_WHITE;
+}
+
 static void fill(const wf_golden *g, void *input, bool is_double) {
+    if (g->vocabulary != 0) {
+        fill_ids(g, input, is_double);
+        return;
+    }
     if (g->octaves) {
         fill_octaves(g, input, is_double);
         return;
@@ -130,7 +151,8 @@ wf_status wf_golden_outputs(const wf_session *s, double **out, uint64_t *count, 
     return WF_OK;
 }
 
-static wf_status read_golden(const wf_gguf *gguf, wf_golden *g, wf_error *err) {
+static wf_status read_golden(const wf_model *model, wf_golden *g, wf_error *err) {
+    const wf_gguf *gguf = wf_model_metadata(model);
     const wf_gguf_kv *shape = wf_gguf_find(gguf, "wf.golden.shape"), *source = wf_gguf_find(gguf, "wf.golden.output_source");
     const wf_gguf_kv *self = wf_gguf_find(gguf, "wf.golden.output_self");
     uint64_t seed, dims[4];
@@ -141,12 +163,13 @@ static wf_status read_golden(const wf_gguf *gguf, wf_golden *g, wf_error *err) {
     }
     const char *input = wf_gguf_get_string(gguf, "wf.golden.input");
     bool octaves = input != NULL && strcmp(input, WF_GOLDEN_OCTAVES) == 0;
-    ok = ok && input != NULL && (octaves || strcmp(input, WF_GOLDEN_WHITE) == 0);
+    uint32_t vocabulary = model->input.vocabulary;
+    ok = ok && input != NULL && (vocabulary != 0 ? strcmp(input, WF_GOLDEN_IDS) == 0 : octaves || strcmp(input, WF_GOLDEN_WHITE) == 0);
     if (!ok) {
         return wf_fail(err, WF_E_FORMAT, "wf.golden", -1, "the file's self-test (wf.golden.*) is incomplete; convert the checkpoint again");
     }
     *g = (wf_golden){.seed = (uint32_t)seed, .n = (uint32_t)dims[0], .c = (uint32_t)dims[1], .h = (uint32_t)dims[2], .w = (uint32_t)dims[3],
-                     .octaves = octaves, .count = source->count};
+                     .vocabulary = vocabulary, .octaves = octaves, .count = source->count};
     WF_TRY(wf_alloc_array((void **)&g->source, g->count, sizeof(double), "the self-test", err));
     WF_TRY(wf_alloc_array((void **)&g->self, g->count, sizeof(double), "the self-test", err));
     for (uint64_t i = 0; i < g->count; i++) {
@@ -172,7 +195,7 @@ wf_status wf_self_test_begin(wf_model *model, wf_self_test **out, wf_error *err)
     }
     t->model = model;
     t->report.present = true;
-    wf_status status = read_golden(wf_model_metadata(model), &t->golden, err);
+    wf_status status = read_golden(model, &t->golden, err);
     if (status == WF_OK) {
         status = wf_golden_start(model, &t->golden, &t->session, err);
     }

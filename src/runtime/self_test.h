@@ -9,6 +9,7 @@
 
 typedef struct wf_golden {
     uint32_t seed, n, c, h, w;
+    uint32_t vocabulary;   /* not 0: the input is token ids, uniform below it */
     bool octaves;          /* the input: noise of four scales, as uneven as a picture; false: white noise */
     double *source, *self; /* outputs one after the other, in the source's order */
     uint64_t count;
@@ -16,9 +17,11 @@ typedef struct wf_golden {
     double deviation; /* of int8 rows against self; 0 where there are none */
 } wf_golden;
 
-/* What wf.golden.input says of the two. */
+/* What wf.golden.input says of the three. */
 #define WF_GOLDEN_WHITE "xoshiro128** uniform, standard deviation 1"
 #define WF_GOLDEN_OCTAVES "xoshiro128** octaves of 1, 4, 16 and 64, standard deviation 1"
+#define WF_GOLDEN_IDS "xoshiro128** token ids"
+const char *wf_golden_input(const wf_golden *g);
 
 /* Relative L2 of a against b. */
 double wf_relative_l2(const double *a, const double *b, uint64_t n);

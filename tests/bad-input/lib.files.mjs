@@ -4,7 +4,7 @@ import {copyFileSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {crc32, deflateRawSync, gzipSync} from 'node:zlib';
 import {resealHeader} from '../web/lib/gguf.mjs';
 import {readGguf, splitForeign, writeGguf} from '../cli/lib.split.mjs';
-import {data, join, readTensors, root, writeTensors, writeTinyInputs} from '../cli/lib.mjs';
+import {data, join, must, native, readTensors, root, writeTensors, writeTinyInputs} from '../cli/lib.mjs';
 
 const golden = join(data, 'poolformer_tiny');
 const u64 = (n) => {
@@ -85,7 +85,7 @@ export function init(folder) {
         'no architecture': gguf(0, 0, Buffer.alloc(64)),
     };
     Object.entries(header).forEach(([name, bytes]) => add('GGUF', name, classify(bytes === null ? 'none.gguf' : put('g.gguf', bytes))));
-    add('GGUF', 'an unknown architecture', classify(changed('arch.gguf', swap(kv('general.architecture', 8, text('llama'))))));
+    add('GGUF', 'an unknown architecture', classify(changed('arch.gguf', swap(kv('general.architecture', 8, text('no-such-net'))))));
     add('GGUF', 'a setting that is missing', classify(changed('miss.gguf', without('poolformer.pool_size'))));
     add('GGUF', 'a setting out of range', classify(changed('even.gguf', swap(kv('poolformer.pool_size', 4, u32(4))))));
     add('GGUF', 'an epsilon that is no number', classify(changed('eps.gguf', swap(kv('poolformer.norm_epsilon', 6, u32(0x7fc00000))))));
@@ -281,6 +281,26 @@ export function init(folder) {
     add('input', 'a model', ['run', 'm.gguf', '--in', 'm.gguf', '--out', 'z']);
     add('input', 'text', ['run', 'm.gguf', '--in', put('in.txt', Buffer.from('1 2 3')), '--out', 'z']);
     add('input', 'an unknown tap', [...input('ok.st', [1, 3, 64, 64]), '--taps', 'network.9']);
+    const llama = join(data, 'slab_llama_tinycfg');
+    must(native(['convert', `${llama}.safetensors`, '--config', `${llama}.json`, '-o', at('t.gguf'), '--force']), 'convert');
+    const tokens = (name, shape, id, dtype = 'I64') => {
+        const n = shape.reduce((a, b) => a * b, 1);
+        writeTensors(at(name), {input_ids: {dtype, shape, data: dtype === 'I64' ? new BigInt64Array(n).fill(BigInt(id)) : new Float32Array(n).fill(id)}});
+        return ['run', 't.gguf', '--in', name, '--out', 'z'];
+    };
+    add('tokens', 'an id outside the vocabulary', tokens('id.st', [2, 3], 160));
+    add('tokens', 'a negative id', tokens('minus.st', [2, 3], -1));
+    add('tokens', 'half an id', tokens('half.st', [2, 3], 0.5, 'F32'));
+    add('tokens', 'more than the context', tokens('long.st', [1, 65], 1));
+    add('tokens', 'three dimensions', tokens('three.st', [1, 3, 2], 1));
+    add('tokens', 'none', tokens('none.st', [1, 0], 1));
+    add('tokens', 'a picture for them', ['classify', 't.gguf', put('p.png', picture)]);
+    const checkpoint = (name, ...options) => ['convert', join(data, `${name}.safetensors`), '-o', 'z', ...options];
+    add('tokens', 'a checkpoint without its heads', checkpoint('hf_llama_tinycfg'));
+    add('tokens', 'another base of positions', checkpoint('slab_llama_tinycfg', '--config', put('theta.json', Buffer.from('{"rope_theta": 500000}'))));
+    add('tokens', 'scaled positions', checkpoint('hf_llama_tinycfg', '--config', put('scaled.json', Buffer.from('{"num_attention_heads": 8, "rope_scaling": {"factor": 8}}'))));
+    add('tokens', 'heads that do not fit', checkpoint('hf_llama_tinycfg', '--config', put('heads.json', Buffer.from('{"num_attention_heads": 7}'))));
+    add('tokens', 'norms for tokens that are means', checkpoint('slab_llama_tinycfg', '--norm', 'rms'));
 
     // ---- options ----
     const options = [

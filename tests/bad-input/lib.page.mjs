@@ -84,6 +84,12 @@ export async function init(folder, load) {
     add('input', 'fewer numbers than the shape says', run({data: data.subarray(1), shape: [1, 3, 64, 64]}));
     add('input', 'an unknown name', () => loaded.run({pixels: {data, shape: [1, 3, 64, 64]}, more: {data, shape: [1]}}));
     add('input', 'an unknown tap', run({data, shape: [1, 3, 64, 64]}, {taps: ['network.9']}));
+    const text = await load(at('t.gguf'), {worker: false});
+    const say = (data, shape) => () => text.run({input_ids: {data, shape}});
+    add('tokens', 'an id outside the vocabulary', say([1, 160], [1, 2]));
+    add('tokens', 'more than the context', say(new Array(65).fill(1), [1, 65]));
+    add('tokens', 'a picture for them', say([1, 2], [1, 1, 1, 2]));
+    add('tokens', 'to be classified', () => text.classify({data: new Uint8Array(12), width: 2, height: 2}));
     add('picture', 'pixels that do not fit their size', () => loaded.classify({data: new Uint8Array(5), width: 2, height: 2}));
     add('picture', 'a size of 0', () => loaded.classify({data: new Uint8Array(0), width: 0, height: 4}));
     add('picture', 'something else', () => loaded.classify(7));
@@ -93,6 +99,7 @@ export async function init(folder, load) {
         base,
         end() {
             loaded.free();
+            text.free();
             server.close();
             server.closeAllConnections();
         },

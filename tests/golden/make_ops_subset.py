@@ -17,6 +17,7 @@ OPS = [
     "dwconv3_p1", "dwconv5_p2", "interp_linear_up", "interp_linear_16_144",
     "interp_bilinear_up", "interp_bilinear_down", "interp_bicubic_up", "interp_bicubic_down",
     "rmsnorm_eps1e-5", "batchnorm_eval", "repbn",
+    "silu", "rope_half", "rope_interleaved", "attention_causal_offset",
 ]
 
 

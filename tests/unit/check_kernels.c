@@ -240,6 +240,27 @@ static kc_spec simple_spec(const awkward *a, wf_op op) {
         s.w[1] = (kc_weight){s.p.kernel_h * s.p.kernel_w, s.p.head_dim, WF_PACK_TABLE};
         s.w[2] = a->parts & 4 ? vector(s.p.head_dim) : (kc_weight){0};
         break;
+    case WF_OP_EMBED:
+        s.in[0] = (wf_shape){a->in.n, a->in.h * a->in.w, 1, 1, WF_LAYOUT_NCHW};
+        s.w[0] = (kc_weight){50, c, WF_PACK_STORED};
+        s.type = a->turn % 4 == 0 ? WF_F32 : a->turn % 4 == 1 ? WF_F16 : a->turn % 4 == 2 ? WF_Q8_0 : WF_Q4_0;
+        break;
+    case WF_OP_ROPE_ANGLES:
+        s.in[0].n = 1; /* one table for all segments */
+        s.p.count = 2 * c;
+        s.p.theta = a->parts & 1 ? 1e6f : 1e4f;
+        break;
+    case WF_OP_ROPE: /* one head, 2, 6 or 3 as in attention, the last with elements that are not turned */
+        s.p.heads = c == 48 ? 2 : c == 180 ? 6 : c == 33 ? 3 : 1;
+        s.p.head_dim = 2 * c / s.p.heads;
+        s.p.pairs = a->turn & 1 ? WF_ROPE_NEIGHBOURS : WF_ROPE_HALVES;
+        s.in[0].c = 2 * c;
+        s.in[1] = rows_shape(1, a->in.h, a->in.w, c == 33 ? 14 : s.p.head_dim);
+        break;
+    case WF_OP_GATE:
+        s.in[1] = a->in;
+        s.p.act = WF_ACT_SILU;
+        break;
     case WF_OP_ATTENTION:
         /* 48 = 2 × 24, 180 = 6 × 30, 33 = 3 × 11, the others one head */
         s.p.heads = c == 48 ? 2 : c == 180 ? 6 : c == 33 ? 3 : 1;
@@ -382,6 +403,28 @@ static void check_simple(wf_op op, wf_norm_by norm) {
     end_report(&r, name, exact ? 1e-7 : 2e-6, exact ? 1e-7 : 2.5e-6, &usual);
 }
 
+/* Causal, q, k and v apart, with 3 heads of q for each of k and v or as many: from one token to a second block of queries. */
+static void check_causal(void) {
+    static const uint32_t tokens[] = {1, 2, 5, 6, 7, 12, 33, 96, 97, 131}, dims[] = {1, 8, 11, 16, 30, 64};
+    report r = begin_report();
+    kc_spec s = {.op = WF_OP_ATTENTION};
+    for (uint32_t i = 0; i < 10 * 6; i++) {
+        uint32_t t = tokens[i % 10], d = dims[i / 10], kv = 1 + i % 2;
+        s.p = (wf_op_params){.heads = 3 * kv, .kv_heads = i % 3 == 0 ? 0 : kv, .head_dim = d, .scale = 0.4f, .causal = 1};
+        s.in[0] = rows_shape(1 + i % 3, t, 1, s.p.heads * d);
+        s.in[1] = s.in[2] = rows_shape(1 + i % 3, t, 1, (s.p.kv_heads != 0 ? kv : s.p.heads) * d);
+        if (i % 4 == 3) { /* side by side */
+            s.in[0].c += s.in[1].c + s.in[2].c;
+            s.in[1] = s.in[2] = (wf_shape){0};
+        }
+        check_case(&s, &r);
+    }
+    s.p = (wf_op_params){.heads = 8, .kv_heads = 2, .head_dim = 64, .scale = 0.125f, .causal = 1};
+    s.in[0] = rows_shape(1, 128, 1, 512);
+    s.in[1] = s.in[2] = rows_shape(1, 128, 1, 128);
+    end_report(&r, "attention causal", 2e-6, 2.5e-6, &s);
+}
+
 /* So many output cells that each tile gathers its own patches: 575 of a picture, 550 of a map. */
 static kc_spec many_cells_spec(wf_dtype type, bool int8_rows, bool picture) {
     awkward a = {rows_shape(1, picture ? 93 : 50, picture ? 100 : 43, picture ? 3 : 7), 7, picture ? 6 : 7};
@@ -451,6 +494,7 @@ int main(void) {
     }
     check_simple(WF_OP_LAYER_NORM, WF_BY_RMS);
     check_simple(WF_OP_LAYER_NORM, WF_BY_CRMS);
+    check_causal();
     static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q4_0, WF_Q8_0};
     for (int i = 0; i < 4; i++) {
         check_product(WF_OP_LINEAR, types[i], false, "", 0);

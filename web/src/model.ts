@@ -211,16 +211,17 @@ export class LoadedModel implements Model {
       throw fail(
         "ARGUMENT",
         name,
-        `"${name}" must be {data, shape}: the numbers, and [batch, channels, height, width]`,
+        `"${name}" must be {data, shape}: the numbers, and [${this.axes().join(", ")}]`,
       );
     }
     const shape = [...input.shape];
-    if (shape.length !== 4 || shape.some((d) => !Number.isInteger(d) || d < 1)) {
+    const axes = this.axes();
+    if (shape.length !== axes.length || shape.some((d) => !Number.isInteger(d) || d < 1)) {
       throw fail(
         "SHAPE",
         name,
-        `the shape of "${name}" is [${shape.join(", ")}]; it must be [batch, channels, ` +
-          "height, width], each at least 1",
+        `the shape of "${name}" is [${shape.join(", ")}]; it must be [${axes.join(", ")}], ` +
+          "each at least 1",
       );
     }
     const elements = shape.reduce((a, b) => a * b, 1);
@@ -233,9 +234,19 @@ export class LoadedModel implements Model {
       );
     }
     // A function called for each number would cost 0.2 s a million, so only BigInts pass through one.
-    const big = typeof (input.data[0] as unknown) === "bigint";
-    const data = big ? Float32Array.from(input.data, Number) : new Float32Array(input.data);
-    return [name, data, shape];
+    const big = typeof input.data[0] === "bigint";
+    const data = big
+      ? Float32Array.from(input.data as ArrayLike<bigint>, Number)
+      : new Float32Array(input.data as ArrayLike<number>);
+    const [n = 0, tokens = 0] = shape;
+    return [name, data, shape.length === 2 ? [n, 1, tokens, 1] : shape];
+  }
+
+  /** Of the input, as the source names them. */
+  private axes(): string[] {
+    return this.info.input.vocabulary !== undefined
+      ? ["batch", "tokens"]
+      : ["batch", "channels", "height", "width"];
   }
 
   private end(why: string): void {

@@ -39,6 +39,8 @@ export class Profiler {
   constructor(
     private readonly instance: Instance,
     private readonly session: number,
+    /** Of a model that reads token ids; else 0. */
+    private readonly vocabulary: number,
     slice: number,
     private readonly arrivals: Arrivals,
     private readonly stop: Stop,
@@ -78,7 +80,7 @@ export class Profiler {
     }
   }
 
-  /** One run on noise, a node a step. */
+  /** One run on noise, or on many different tokens, a node a step. */
   private async run(count: number, times: number[][] | undefined): Promise<void> {
     const { exports } = this.instance;
     const elements = exports.wf_input_elements(this.session);
@@ -86,7 +88,10 @@ export class Profiler {
     const input = this.instance.floats(exports.wf_input(this.session), elements);
     for (let i = 0; i < elements; i++) {
       state = (Math.imul(state, 1664525) + 1013904223) | 0;
-      input[i] = (state / 2 ** 31) * Math.sqrt(3);
+      input[i] =
+        this.vocabulary > 0
+          ? (state >>> 8) % this.vocabulary
+          : (state / 2 ** 31) * Math.sqrt(3);
     }
     this.instance.check(exports.wf_start(this.session));
     for (let done = 0, progress = -1; progress !== DONE; ) {

@@ -42,9 +42,16 @@ export class Runner {
       return { kind: "reconstruct", ...(await this.reconstruct(call.image, stop)) };
     }
     if (call.kind === "profile") {
-      const { height, width } = this.info.input;
+      const { height, width, vocabulary = 0 } = this.info.input;
       this.prepare(this.main, 1, height, width);
-      const profiler = new Profiler(this.instance, this.main, this.slice, this.arrivals, stop);
+      const profiler = new Profiler(
+        this.instance,
+        this.main,
+        vocabulary,
+        this.slice,
+        this.arrivals,
+        stop,
+      );
       return { kind: "profile", profile: await profiler.profile(call.runs) };
     }
     return { kind: "run", outputs: await this.numbers(call, stop) };

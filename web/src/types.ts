@@ -198,8 +198,8 @@ export interface ClassScore {
 }
 
 export interface RunInput {
-  data: ArrayLike<number>;
-  /** In the source framework's order: [batch, channels, height, width]. */
+  data: ArrayLike<number> | ArrayLike<bigint>;
+  /** In the source framework's order: [batch, channels, height, width], or of token ids [batch, tokens]. */
   shape: readonly number[];
 }
 
@@ -228,7 +228,18 @@ export interface ModelInfo {
   fileBytes: number;
   /** Multiply-adds of one picture of the recommended size. */
   multiplyAdds: number;
-  input: { name: string; channels: number; height: number; width: number };
+  /**
+   * `vocabulary` and `context` are there where the model reads token ids: those are below the one, and
+   * a sequence is no longer than the other.
+   */
+  input: {
+    name: string;
+    channels: number;
+    height: number;
+    width: number;
+    vocabulary?: number;
+    context?: number;
+  };
   /** How pictures become the input; absent when the file does not say. */
   image?: {
     width: number;

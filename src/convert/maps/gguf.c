@@ -23,7 +23,7 @@ static bool is_taken_over(const wf_mapping *m, const char *key) {
             return true;
         }
     }
-    return begins(key, "general.") || (begins(key, m->architecture) && key[n] == '.');
+    return begins(key, "general.") || begins(key, "tokenizer.") || (begins(key, m->architecture) && key[n] == '.');
 }
 
 static bool ends(const char *text, const char *with) {
@@ -85,6 +85,7 @@ static void copy_list(wf_mapping *m, const char *key, wf_map_list *list) {
 /* Which 2-D tensors are tables (they stay F32) is known to the model's code; a table is what is called position or prefix. */
 static wf_map_kind kind_of(const wf_source_tensor *t) {
     return t->n_dims == 1 ? WF_MAP_VECTOR
+           : strcmp(t->name, "token_embd.weight") == 0 ? WF_MAP_LOOKUP
            : ends(t->name, "position.weight") || ends(t->name, "prefix.weight") || ends(t->name, "window.weight") ? WF_MAP_TABLE_ROWS
                                                                                    : WF_MAP_LINEAR;
 }
@@ -109,7 +110,7 @@ static void read_image(wf_mapping *m) {
 wf_status wf_map_gguf(wf_mapping *m, bool *known) {
     const wf_gguf *g = m->source->gguf;
     const void *config;
-    wf_input_spec input;
+    wf_input_spec input = {0};
     uint64_t v;
     *known = g != NULL;
     if (g == NULL) {
@@ -133,6 +134,9 @@ wf_status wf_map_gguf(wf_mapping *m, bool *known) {
     m->name = wf_gguf_get_string(g, "general.name");
     m->license = wf_gguf_get_string(g, "general.license");
     m->channels = input.channels;
+    m->vocabulary = input.vocabulary;
+    m->context = input.context;
+    m->unpadded = strcmp(arch->name, "llama") == 0;
     for (uint64_t i = 0; i < g->tensor_count; i++) {
         const wf_source_tensor *t = wf_map_find(m, g->tensors[g->by_offset[i]].name.text);
         const wf_dtype_info *type = wf_dtype_get(g->tensors[g->by_offset[i]].type);

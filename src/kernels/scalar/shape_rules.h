@@ -22,7 +22,8 @@ wf_status wf_expect_same_rows(const wf_shape *a, const wf_shape *b, const char *
 /* Windows with their shift: sides are 1 … 4096, shifts smaller; or stripes, which divide the map, and `what` in two halves. */
 wf_status wf_expect_windows(const wf_op_call *call, uint32_t halved, const char *what, const char *op, const char *node,
                            wf_error *err);
-/* Of attention with keys and values of other rows than the queries': in0 = q, in1 = [k | v] in as many segments, no windows. */
+/* Of attention with keys and values of other rows than the queries': in0 = q, in1 = [k | v], or in1 = k and in2 = v, in as many segments,
+   no windows. */
 wf_status wf_expect_others(const wf_op_call *call, uint64_t width, const char *op, const char *node, wf_error *err);
 /* The epilogue that linear and conv2d share: [w1] bias, [w2] scale, [in1] residual of the output's
    shape. */

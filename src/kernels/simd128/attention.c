@@ -6,7 +6,9 @@
        values  [head_dim/8][tokens][8]
    and then takes six query rows at a time: a strip of finished scores [6, tokens] in scratch, the
    softmax over it (maximum subtracted, the exp of vmath.h), strip · values. The row map (window.h)
-   lives in list_rows alone: strides and lists would list other rows there, as stripes do. A position bias is spread
+   lives in list_rows alone: strides and lists would list other rows there, as stripes do. Causal rows
+   score and mix the keys up to the strip's last row only, and what lies behind a row's own place weighs
+   zero: its result does not depend on how many rows follow. A position bias is spread
    out once for all windows [heads][tokens][tokens/8·8] in a phase before, so that it is added in
    whole vectors; the mask of a shifted map touches the last windows only.
    Limit: the f32 peak of the micro-kernel, plus one exp a score (~1 ns); packing costs a hundredth
@@ -21,7 +23,7 @@ enum { QUERIES = 96, STRIP = WF_TILE_ROWS, PANEL = 8 };
 
 typedef struct geometry {
     uint32_t tokens, padded_tokens; /* keys of a window; rounded up to a panel */
-    uint32_t dim, padded_dim, heads;
+    uint32_t dim, padded_dim, heads, kv_heads;
 } geometry;
 
 static geometry geometry_of(const wf_op_call *call, const wf_windows *w) {
@@ -29,6 +31,7 @@ static geometry geometry_of(const wf_op_call *call, const wf_windows *w) {
     geometry g = {.tokens = others->c != 0 ? others->h * others->w : w->cells, .dim = call->p->head_dim, .heads = call->p->heads};
     g.padded_tokens = wf_round_up(g.tokens, PANEL);
     g.padded_dim = wf_round_up(g.dim, PANEL);
+    g.kv_heads = wf_kv_heads(call->p);
     return g;
 }
 
@@ -46,7 +49,7 @@ static size_t workspace_bytes(const wf_op_call *call) {
 /* A thread's memory, in this order. */
 typedef struct strips {
     const float **rows; /* [listed] what the queries have */
-    const float **seen; /* [listed] what the tokens that they see have for [k | v] */
+    const float **keys_of, **values_of; /* [listed] what the tokens that they see have for k and for v */
     uint32_t *out;      /* [listed] the rows of their results, or WF_WINDOW_PADDING */
     int32_t *side;      /* [listed] tokens of different sides do not see each other */
     float *queries;     /* [6, padded_dim] */
@@ -63,8 +66,9 @@ static size_t listed_tokens(const geometry *g) { return g->padded_tokens > QUERI
 static strips strips_of(const geometry *g, void *scratch) {
     size_t tokens = g->padded_tokens, listed = listed_tokens(g);
     strips s = {.rows = scratch};
-    s.seen = s.rows + listed;
-    s.out = (uint32_t *)(void *)(s.seen + listed);
+    s.keys_of = s.rows + listed;
+    s.values_of = s.keys_of + listed;
+    s.out = (uint32_t *)(void *)(s.values_of + listed);
     s.side = (int32_t *)(s.out + listed);
     s.queries = (float *)(void *)(s.side + listed);
     s.keys = s.queries + STRIP * g->padded_dim;
@@ -79,7 +83,7 @@ static size_t half_scratch(const wf_op_call *call, uint32_t half) {
     wf_windows w = wf_windows_of(call, half);
     geometry g = geometry_of(call, &w);
     size_t tokens = g.padded_tokens, zeros = call->p->window_h != 0 ? call->in[0].shape.c : 0;
-    return listed_tokens(&g) * (2 * sizeof(float *) + sizeof(uint32_t) + sizeof(int32_t)) +
+    return listed_tokens(&g) * (3 * sizeof(float *) + sizeof(uint32_t) + sizeof(int32_t)) +
            sizeof(float) * (STRIP * (2 * (size_t)g.padded_dim + tokens) + tokens * g.dim + (size_t)g.tokens * g.padded_dim + zeros);
 }
 
@@ -120,7 +124,8 @@ static void list_rows(const wf_op_call *call, const geometry *g, const strips *s
             bool inside = row != WF_WINDOW_PADDING && column != WF_WINDOW_PADDING;
             s->out[j] = inside ? first + row * w->h.extent + column : WF_WINDOW_PADDING;
             s->rows[j] = inside ? wf_row_f32(&call->in[0], s->out[j]) : padding;
-            s->seen[j] = s->rows[j] + (size_t)g->heads * g->dim;
+            s->keys_of[j] = s->rows[j] + (size_t)g->heads * g->dim;
+            s->values_of[j] = s->keys_of[j] + (size_t)g->kv_heads * g->dim;
             s->side[j] = (int32_t)(2 * wf_window_side(&w->v, top, y) + wf_window_side(&w->h, left, x));
         }
     }
@@ -129,28 +134,31 @@ static void list_rows(const wf_op_call *call, const geometry *g, const strips *s
     }
 }
 
-/* The tile's queries of a segment, and the rows of in1 that all of them see. */
+/* The tile's queries of a segment, and the rows of in1 (and in2) that all of them see. */
 static void list_others(const wf_op_call *call, const geometry *g, const strips *s, const wf_window_tile *tile) {
     for (uint32_t i = tile->first; i < tile->end; i++) {
         s->out[i - tile->first] = tile->segment * tile->w.cells + i;
         s->rows[i - tile->first] = wf_row_f32(&call->in[0], s->out[i - tile->first]);
     }
-    for (uint32_t j = 0; j < g->tokens; j++) {
-        s->seen[j] = wf_row_f32(&call->in[1], tile->segment * g->tokens + j);
+    for (uint32_t j = 0, row = tile->segment * g->tokens; j < g->tokens; j++, row++) {
+        s->keys_of[j] = wf_row_f32(&call->in[1], row);
+        s->values_of[j] = call->in[2].data != NULL ? wf_row_f32(&call->in[2], row) : s->keys_of[j] + (size_t)g->kv_heads * g->dim;
     }
 }
 
-static void pack_head(const geometry *g, const strips *to, uint32_t head) {
-    const size_t k = (size_t)head * g->dim, v = k + (size_t)g->heads * g->dim;
+/* The first `tokens` keys and values for a head of queries. */
+static void pack_head(const geometry *g, const strips *to, uint32_t head, uint32_t tokens) {
+    const size_t at = (size_t)(head / (g->heads / g->kv_heads)) * g->dim;
     float *keys = to->keys;
-    for (uint32_t j = 0; j < g->padded_tokens; j += PANEL) {
+    for (uint32_t j = 0; j < tokens; j += PANEL) {
         for (uint32_t i = 0; i < g->dim; i += 4, keys += 4 * PANEL) {
             uint32_t columns = wf_min_u32(4, g->dim - i);
+            WF_UNROLL
             for (uint32_t half = 0; half < PANEL; half += 4) {
                 v128_t block[4];
-                for (uint32_t r = 0; r < 4; r++) {
+                WF_EACH(r, 4) {
                     uint32_t row = j + half + r;
-                    block[r] = row < g->tokens ? wf_load_part(to->seen[row] + k, i, g->dim) : wasm_f32x4_splat(0);
+                    block[r] = row < tokens ? wf_load_part(to->keys_of[row] + at, i, g->dim) : wasm_f32x4_splat(0);
                 }
                 wf_transpose4(block);
                 for (uint32_t r = 0; r < columns; r++) {
@@ -161,11 +169,11 @@ static void pack_head(const geometry *g, const strips *to, uint32_t head) {
         keys -= (wf_round_up(g->dim, 4) - g->dim) *
                 PANEL; /* the last step of a panel wrote `columns` lines only */
     }
-    float *values = to->values;
     for (uint32_t i = 0; i < g->dim; i += PANEL) {
+        float *values = to->values + (size_t)i * g->tokens;
         uint32_t left = g->dim - i;
-        for (uint32_t j = 0; j < g->tokens; j++, values += PANEL) {
-            const float *row = to->seen[j] + v + i;
+        for (uint32_t j = 0; j < tokens; j++, values += PANEL) {
+            const float *row = to->values_of[j] + at + i;
             wasm_v128_store(values, wf_load_part(row, 0, left));
             wasm_v128_store(values + 4, left > 4 ? wf_load_part(row, 4, left) : wasm_f32x4_splat(0));
         }
@@ -184,10 +192,12 @@ static void add_bias(const geometry *g, const strips *s, float *scores, const fl
     }
 }
 
-/* Up to six of the listed queries, from `first` on. */
-static void attend(const wf_op_call *call, const geometry *g, const strips *s, uint32_t head, uint32_t first, uint32_t rows) {
+/* Up to six of the listed queries, from `first` on; `place`: of the first in its window. */
+static void attend(const wf_op_call *call, const geometry *g, const strips *s, uint32_t head, uint32_t first, uint32_t place, uint32_t rows) {
+    bool causal = call->p->causal != 0;
+    uint32_t tokens = causal ? place + rows : g->tokens, padded = wf_round_up(tokens, PANEL); /* that any of these rows sees */
     wf_f32_tile t = {.a = s->queries, .lda = g->padded_dim, .ldc = g->padded_tokens, .kc = g->dim, .first = true,
-                     .b = s->keys, .panel = (size_t)PANEL * g->dim, .c = s->scores, .more = g->padded_tokens / PANEL - 1};
+                     .b = s->keys, .panel = (size_t)PANEL * g->dim, .c = s->scores, .more = padded / PANEL - 1};
     for (uint32_t r = 0; r < rows; r++) {
         memcpy(s->queries + (size_t)r * g->padded_dim, s->rows[first + r] + (size_t)head * g->dim, g->dim * sizeof(float));
     }
@@ -200,9 +210,9 @@ static void attend(const wf_op_call *call, const geometry *g, const strips *s, u
         if (!plain) {
             add_bias(g, s, scores, bias != NULL ? bias + (size_t)r * g->padded_tokens : NULL, s->side[first + r], scale);
         }
-        inverse[r] = wf_softmax_row(scores, g->tokens, g->padded_tokens, plain ? scale : 1);
+        inverse[r] = wf_softmax_row(scores, causal ? place + r + 1 : tokens, padded, plain ? scale : 1);
     }
-    wf_f32_tile m = {.a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = g->tokens, .first = true,
+    wf_f32_tile m = {.a = s->scores, .lda = g->padded_tokens, .ldc = g->padded_dim, .kc = tokens, .first = true,
                      .b = s->values, .panel = (size_t)PANEL * g->tokens, .c = s->mixed, .more = g->padded_dim / PANEL - 1};
     wf_gemm_f32_tile(&m, rows, 1);
     for (uint32_t r = 0; r < rows; r++) {
@@ -210,9 +220,7 @@ static void attend(const wf_op_call *call, const geometry *g, const strips *s, u
             continue;
         }
         float *y = wf_row_f32(&call->out, s->out[first + r]);
-        for (uint32_t i = 0; i < g->dim; i++) {
-            y[(size_t)head * g->dim + i] = s->mixed[(size_t)r * g->padded_dim + i] * inverse[r];
-        }
+        wf_scale_part(y + (size_t)head * g->dim, s->mixed + (size_t)r * g->padded_dim, inverse[r], NULL, g->dim);
         if (head + 1 == g->heads) {
             memset(y + call->out.shape.c, 0, (wf_shape_stride(&call->out.shape) - call->out.shape.c) * sizeof *y);
         }
@@ -233,9 +241,9 @@ static void run(const wf_op_call *call, uint32_t phase, uint32_t tile, void *scr
     } else {
         list_rows(call, &g, &s, &t);
     }
-    pack_head(&g, &s, t.head);
+    pack_head(&g, &s, t.head, call->p->causal ? t.end : g.tokens);
     for (uint32_t i = t.first; i < t.end; i += STRIP) {
-        attend(call, &g, &s, t.head, others ? i - t.first : i, wf_min_u32(STRIP, t.end - i));
+        attend(call, &g, &s, t.head, others ? i - t.first : i, i, wf_min_u32(STRIP, t.end - i));
     }
 }
 

@@ -23,7 +23,7 @@ wf_id wf_mixer_attention(wf_graph *g, wf_id n, const wf_mixer *mixer) {
         qkv = wf_node_head_norm(g, qkv, "q_norm", 0, mixer->heads, mixer->head_dim, mixer->qk_eps);
         qkv = wf_node_head_norm(g, qkv, "k_norm", mixer->heads, mixer->heads, mixer->head_dim, mixer->qk_eps);
     }
-    wf_attention a = {mixer->heads, mixer->head_dim, (float)(1 / __builtin_sqrt(mixer->head_dim)), mixer->windows, WF_NONE, WF_NONE, others};
+    wf_attention a = {mixer->heads, mixer->head_dim, (float)(1 / __builtin_sqrt(mixer->head_dim)), mixer->windows, WF_NONE, WF_NONE, others, 0, false};
     add_window(g, mixer, &a);
     wf_id heads = wf_node_attention(g, qkv, "heads", &a); /* [rows, heads·d] */
     heads = wf_mixer_lepe(g, heads, qkv, mixer);

@@ -178,6 +178,121 @@ WF_TEST(a_single_token_gives_its_value) {
     }
 }
 
+static kc_spec causal(uint32_t n, uint32_t tokens, uint32_t heads, uint32_t kv_heads, uint32_t dim) {
+    wf_shape q = {n, tokens, 1, heads * dim, WF_LAYOUT_ROWS}, kv = {n, tokens, 1, kv_heads * dim, WF_LAYOUT_ROWS};
+    return (kc_spec){.op = WF_OP_ATTENTION,
+                     .p = {.heads = heads, .kv_heads = kv_heads, .head_dim = dim, .scale = (float)(1 / sqrt((double)dim)), .causal = 1},
+                     .in = {q, kv, kv}};
+}
+
+/* [1, heads, tokens, dim] into the last rows of [rows][heads][dim]; the first ones stay. */
+static void place_last(float *to, uint32_t rows, golden g) {
+    uint32_t heads = g.dims[1], tokens = g.dims[2], dim = g.dims[3];
+    for (size_t i = 0; i < g.count; i++) {
+        size_t head = i / dim / tokens, token = i / dim % tokens + rows - tokens;
+        to[(token * heads + head) * dim + i % dim] = (float)g.values[i];
+    }
+    free(g.values);
+}
+
+/* torch's vector: 5 queries behind 7 earlier tokens, whose queries are left as noise and whose results are not looked at. */
+WF_TEST(causal_equals_torch) {
+    enum { TOKENS = 12, HEADS = 2, DIM = 8 };
+    kc_spec s = causal(1, TOKENS, HEADS, HEADS, DIM);
+    float rows[TOKENS * HEADS * DIM], *want = rows;
+    static const char *const names[] = {"in/q", "in/k", "in/v"};
+    kernel_case c;
+    if (!kc_init(&c, &s)) {
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        wf_test_fill(rows, TOKENS * HEADS * DIM, -1, 1);
+        place_last(rows, TOKENS, golden_of("attention_causal_offset", names[i]));
+        kc_set_input(&c, i, rows);
+    }
+    golden y = golden_of("attention_causal_offset", "out/y_f64");
+    uint32_t first = TOKENS - y.dims[2];
+    place_last(want, TOKENS, y);
+    for (int form = 0; form < KC_FORMS; form++) {
+        kc_run(&c, (kc_form)form);
+        for (size_t i = first * HEADS * DIM; i < TOKENS * HEADS * DIM; i++) {
+            size_t at = i / (HEADS * DIM) * WF_LANES + i % (HEADS * DIM);
+            CHECK_NEAR(kc_get(c.call[form].out.data, (kc_form)form, at), want[i], 5e-7);
+        }
+    }
+    kc_free(&c);
+}
+
+/* What a token sees does not depend on how many follow: the rows of a shorter sequence are bit for bit the first of a longer one. */
+WF_TEST(causal_rows_ignore_what_follows) {
+    static const uint32_t lengths[] = {1, 5, 6, 7, 33, 96, 97, 120};
+    kc_spec whole = causal(1, 131, 6, 2, 11);
+    kernel_case all;
+    if (!kc_init(&all, &whole)) {
+        return;
+    }
+    kc_run(&all, KC_SIMD);
+    for (int i = 0; i < 8; i++) {
+        kc_spec s = causal(1, lengths[i], 6, 2, 11);
+        kernel_case c;
+        if (!kc_init(&c, &s)) {
+            return;
+        }
+        for (int j = 0; j < 3; j++) {
+            memcpy(c.call[KC_SIMD].in[j].data, all.call[KC_SIMD].in[j].data, (size_t)wf_shape_elements(&s.in[j]) * sizeof(float));
+        }
+        kc_run(&c, KC_SIMD);
+        CHECK(memcmp(c.call[KC_SIMD].out.data, all.call[KC_SIMD].out.data, kc_out_bytes(&c, KC_SIMD)) == 0, "%u tokens", (unsigned)lengths[i]);
+        kc_free(&c);
+    }
+    kc_free(&all);
+}
+
+/* Grouped keys and values are those of ordinary attention, each standing there for all heads that read it. */
+WF_TEST(groups_equal_repeated_heads) {
+    enum { TOKENS = 17, HEADS = 6, GROUPS = 2, DIM = 10 };
+    for (uint32_t is_causal = 0; is_causal < 2; is_causal++) {
+        kc_spec s = causal(2, TOKENS, HEADS, GROUPS, DIM), t = causal(2, TOKENS, HEADS, HEADS, DIM);
+        kernel_case a, b;
+        s.p.causal = t.p.causal = is_causal;
+        if (!kc_init(&a, &s) || !kc_init(&b, &t)) {
+            return;
+        }
+        for (int form = 0; form < KC_FORMS; form++) {
+            memcpy(b.call[form].in[0].data, a.call[form].in[0].data, (size_t)wf_shape_elements(&s.in[0]) * kc_real((kc_form)form));
+            for (uint32_t i = 0; i < 2u * 2 * TOKENS * HEADS * DIM; i++) {
+                uint32_t part = 1 + i % 2, row = i / 2 / (HEADS * DIM), head = i / 2 / DIM % HEADS, e = i / 2 % DIM;
+                double v = kc_get(a.call[form].in[part].data, (kc_form)form,
+                                  (size_t)row * wf_shape_stride(&s.in[part]) + head / (HEADS / GROUPS) * DIM + e);
+                kc_put(b.call[form].in[part].data, (kc_form)form, (size_t)row * wf_shape_stride(&t.in[part]) + head * DIM + e, (float)v);
+            }
+            kc_run(&a, (kc_form)form);
+            kc_run(&b, (kc_form)form);
+            CHECK(memcmp(a.call[form].out.data, b.call[form].out.data, kc_out_bytes(&a, (kc_form)form)) == 0, "form %d", form);
+        }
+        kc_free(&a);
+        kc_free(&b);
+    }
+}
+
+WF_TEST(causal_and_groups_refuse) {
+    kc_spec s = causal(1, 4, 6, 4, 8);
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "attention \"a.b\": 4 heads of k and v do not divide the 6 of q");
+    s = causal(1, 4, 6, 2, 8);
+    s.p.window_h = s.p.window_w = 2;
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "attention \"a.b\": causal attention has no windows here");
+    s.p.causal = 0;
+    kc_expect_refusal(&s, WF_E_ARGUMENT, "attention \"a.b\": windows want q, k and v in one input");
+    s = causal(1, 4, 6, 2, 8);
+    s.in[2].h = 5;
+    kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": v is 1 x 5 x 1 x 16 (n, h, w, channels) but 1 x 4 x 1 x 16 is expected");
+    s.in[1] = s.in[2] = (wf_shape){0};
+    kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": input has 48 channels but 6 heads of q and 2 of k and of v, of size 8, need 80");
+    s = causal(1, 4, 6, 2, 8);
+    s.in[1].h = s.in[2].h = 5;
+    kc_expect_refusal(&s, WF_E_SHAPE, "attention \"a.b\": causal attention wants as many keys as queries");
+}
+
 WF_TEST(attention_refuses) {
     kc_spec s = attention(1, 4, 2, 8, 1);
     s.in[0].c = 50;
@@ -393,6 +508,10 @@ int main(void) {
     RUN(large_scores_do_not_overflow);
     RUN(several_query_blocks);
     RUN(a_single_token_gives_its_value);
+    RUN(causal_equals_torch);
+    RUN(causal_rows_ignore_what_follows);
+    RUN(groups_equal_repeated_heads);
+    RUN(causal_and_groups_refuse);
     RUN(attention_refuses);
     RUN(windows_equal_their_definition);
     RUN(one_window_is_the_segment);

@@ -16,20 +16,20 @@
 #include "graph/op_table.h"
 #include "kernels/codec.h"
 
-enum { KC_GUARD = 64, KC_WEIGHTS = 5 };
+enum { KC_GUARD = 64, KC_WEIGHTS = 5, KC_INPUTS = WF_OP_INPUTS };
 typedef enum kc_form { KC_F64, KC_SCALAR, KC_SIMD, KC_FORMS } kc_form;
 
 typedef struct kc_weight {
     uint32_t n, k;
-    wf_pack pack; /* VECTOR, TABLE, or DENSE for a matrix of the case's type */
+    wf_pack pack; /* VECTOR, TABLE, or of the case's type: DENSE for a matrix, STORED for a table of tokens */
 } kc_weight;
 
 typedef struct kc_spec {
     wf_op op;
     wf_op_params p;
-    wf_shape in[2]; /* c = 0: absent */
+    wf_shape in[KC_INPUTS]; /* c = 0: absent */
     kc_weight w[KC_WEIGHTS]; /* n = 0: absent */
-    wf_dtype type;  /* of the matrix: WF_F32 (0), WF_F16, WF_Q4_0 or WF_Q8_0 */
+    wf_dtype type;  /* of the matrix or the table of tokens: WF_F32 (0), WF_F16, WF_Q4_0 or WF_Q8_0 */
     float offset;   /* inputs are uniform in offset −1.03 … +0.97 */
 } kc_spec;
 
@@ -126,11 +126,32 @@ static inline void kc_set_matrix(kernel_case *c, int i, const float *values /* [
     free(stored);
 }
 
+/* Rows as they are stored, of the case's type, in all forms. */
+static inline void kc_set_stored(kernel_case *c, int i, const float *values /* [n, k] */) {
+    const wf_weight *w = &c->call[KC_SIMD].w[i];
+    const wf_dtype_info *type = wf_dtype_get(c->spec.type);
+    uint32_t stored_k = wf_round_up(w->k, type->block);
+    size_t row_bytes = (size_t)wf_dtype_row_bytes(c->spec.type, stored_k);
+    float *row = kc_alloc(stored_k * sizeof *row);
+    for (uint32_t o = 0; o < w->n; o++) {
+        memset(row, 0, stored_k * sizeof *row);
+        memcpy(row, values + (size_t)o * w->k, w->k * sizeof *row);
+        for (int form = 0; form < KC_FORMS; form++) {
+            type->encode(row, (char *)c->call[form].w[i].data + o * row_bytes, stored_k);
+        }
+    }
+    free(row);
+}
+
 /* Sets weight i from [n, k] floats, n = 1 for vectors. */
 static inline void kc_set_weight(kernel_case *c, int i, const float *values) {
     const kc_weight *w = &c->spec.w[i];
     if (w->pack == WF_PACK_DENSE) {
         kc_set_matrix(c, i, values);
+        return;
+    }
+    if (w->pack == WF_PACK_STORED) {
+        kc_set_stored(c, i, values);
         return;
     }
     size_t stride = wf_round_up(w->k, WF_LANES);
@@ -147,7 +168,10 @@ static inline void kc_allocate_weight(kernel_case *c, kc_form form, int i) {
     wf_weight *to = &c->call[form].w[i];
     *to = (wf_weight){NULL, w->pack, form == KC_F64 ? WF_F64 : WF_F32, w->n, w->k};
     size_t bytes = (size_t)w->n * w->k * kc_real(form);
-    if (w->pack != WF_PACK_DENSE) {
+    if (w->pack == WF_PACK_STORED) {
+        to->type = c->spec.type;
+        bytes = w->n * (size_t)wf_dtype_row_bytes(to->type, wf_round_up(w->k, wf_dtype_get(to->type)->block));
+    } else if (w->pack != WF_PACK_DENSE) {
         bytes = (size_t)w->n * wf_round_up(w->k, WF_LANES) * kc_real(form);
     } else if (form == KC_SIMD) {
         to->pack = WF_PACK_PANELS;
@@ -163,7 +187,7 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
     memset(c, 0, sizeof *c);
     c->spec = *spec;
     wf_op_call shapes = {.p = &c->spec.p};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KC_INPUTS; i++) {
         shapes.in[i].shape = spec->in[i];
     }
     for (int i = 0; i < KC_WEIGHTS; i++) {
@@ -179,7 +203,7 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
     for (int form = 0; form < KC_FORMS; form++) {
         c->call[form].p = &c->spec.p;
         c->call[form].out.shape = c->out;
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < KC_INPUTS; i++) {
             size_t elements = (size_t)wf_shape_elements(&spec->in[i]);
             c->call[form].in[i].shape = spec->in[i];
             c->call[form].in[i].data =
@@ -195,10 +219,13 @@ static inline bool kc_init(kernel_case *c, const kc_spec *spec) {
         }
     }
     float *noise = kc_alloc(most * sizeof *noise);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KC_INPUTS; i++) {
         if (spec->in[i].c != 0) {
-            wf_test_fill(noise, (size_t)wf_shape_elements(&spec->in[i]), spec->offset - 1.03f,
-                         spec->offset + 0.97f);
+            size_t elements = (size_t)wf_shape_elements(&spec->in[i]);
+            wf_test_fill(noise, elements, spec->offset - 1.03f, spec->offset + 0.97f);
+            for (size_t j = 0; spec->op == WF_OP_EMBED && j < elements; j++) {
+                noise[j] = (float)(wf_test_u32() % spec->w[0].n); /* token ids */
+            }
             kc_set_input(c, i, noise);
         }
     }
@@ -302,15 +329,18 @@ static inline double kc_error(const kernel_case *c, kc_form form, kc_form refere
 static inline void kc_check_segment(const kernel_case *c, uint32_t segment) {
     kernel_case one;
     kc_spec spec = c->spec;
-    spec.in[0].n = spec.in[1].n = 1;
+    for (int i = 0; i < KC_INPUTS; i++) {
+        spec.in[i].n = spec.in[i].n != 0 ? 1 : 0;
+    }
     if (!kc_init(&one, &spec)) {
         return;
     }
     wf_op_call *call = &one.call[KC_SIMD];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KC_INPUTS; i++) {
         size_t bytes = (size_t)wf_shape_elements(&spec.in[i]) * sizeof(float);
         if (call->in[i].data != NULL) {
-            memcpy(call->in[i].data, (const char *)c->call[KC_SIMD].in[i].data + segment * bytes, bytes);
+            size_t at = c->spec.in[i].n == 1 ? 0 : segment * bytes; /* 1: all segments read it */
+            memcpy(call->in[i].data, (const char *)c->call[KC_SIMD].in[i].data + at, bytes);
         }
     }
     wf_weight own[KC_WEIGHTS];
@@ -339,7 +369,7 @@ static inline void kc_check_case(kernel_case *c, size_t i, double scalar_limit, 
 /* What the shape rule says about a node called "a.b" that it must refuse. */
 static inline void kc_expect_refusal(const kc_spec *spec, wf_status code, const char *sentence) {
     wf_op_call shapes = {.p = &spec->p};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KC_INPUTS; i++) {
         shapes.in[i].shape = spec->in[i];
     }
     for (int i = 0; i < KC_WEIGHTS; i++) {
@@ -357,7 +387,7 @@ static inline void kc_expect_refusal(const kc_spec *spec, wf_status code, const 
 /* What `spec` infers. */
 static inline wf_shape kc_inferred(const kc_spec *spec) {
     wf_op_call shapes = {.p = &spec->p};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KC_INPUTS; i++) {
         shapes.in[i].shape = spec->in[i];
     }
     for (int i = 0; i < KC_WEIGHTS; i++) {
