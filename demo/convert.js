@@ -6,13 +6,14 @@
   let files = [], stopper = null, result = null, model = null, shown = 0;
 
   const phases = {
-    start: "Starting", measuring: "Running the source and the result, to compare them",
+    start: "Starting", calibrating: "Looking at the pictures", measuring: "Running the source and the result, to compare them",
     hashing: "Hashing the new file", writing: "Writing the new file", ready: "Ready",
   };
 
   function bytes(n) {
     return n < 1e4 ? `${n} bytes` : n < 1e6 ? `${(n / 1e3).toFixed(0)} kB` : `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB`;
   }
+  const isPicture = /\.(jpe?g|png)$/i;
   const loss = (x) => (x > 0 && x < 1e-3 ? x.toExponential(2) : x.toPrecision(3));
 
   function element(name, text) {
@@ -106,7 +107,7 @@
     );
     const worst = [...report.layers].sort((a, b) => b.loss - a.loss).slice(0, 5);
     $("worst").hidden = worst.length === 0;
-    $("layers").replaceChildren(...worst.map((layer) => element("li", `${layer.name} (${layer.type}): ${loss(layer.loss)}`)));
+    $("layers").replaceChildren(...worst.map((layer) => element("li", `${layer.name} (${layer.type}${layer.input ? `, input ${layer.input}` : ""}): ${loss(layer.loss)}`)));
     $("report").hidden = $("ready").hidden = false;
   }
 
@@ -132,8 +133,10 @@
     say("");
     try {
       await forget();
-      result = await wasmformer.convert({ files }, {
+      const pictures = files.filter(({ name }) => isPicture.test(name));
+      result = await wasmformer.convert({ files: files.filter((file) => !pictures.includes(file)) }, {
         type,
+        ...(type === "int8" && pictures.length > 0 && { calibrate: pictures }),
         ...(limit !== "" && { maxLoss: Number(limit) }),
         signal: stopper.signal,
         onNote: showNote,

@@ -13,10 +13,11 @@
 #define WF_IMPORT(name) __attribute__((import_module("wf"), import_name(#name)))
 
 WF_IMPORT(size) extern double js_size(uint32_t file);
+WF_IMPORT(name) extern uint32_t js_name(uint32_t file, char *dst, uint32_t n);
 WF_IMPORT(find) extern int32_t js_find(const char *name);
 WF_IMPORT(read) extern uint32_t js_read(uint32_t file, double offset, void *dst, uint32_t n);
 WF_IMPORT(write) extern uint32_t js_write(const void *bytes, uint32_t n);
-WF_IMPORT(layer) extern void js_layer(const char *name, const char *type, double loss);
+WF_IMPORT(layer) extern void js_layer(const char *name, const char *type, const char *input, double loss, double static_loss);
 WF_IMPORT(note) extern void js_note(const char *text);
 WF_IMPORT(progress) extern void js_progress(const char *phase, double done, double total);
 WF_IMPORT(cancelled) extern uint32_t js_cancelled(void);
@@ -24,8 +25,9 @@ WF_IMPORT(cancelled) extern uint32_t js_cancelled(void);
 static wf_text report_text; /* JSON */
 static wf_pixels pixels;
 static uint32_t words[8];
+static uint32_t first_picture; /* number of its file */
 
-enum { MAX_INDEX_BYTES = 64 << 20 };
+enum { MAX_INDEX_BYTES = 64 << 20, MAX_PICTURE_BYTES = 512 << 20 };
 
 /* A file is known by its number, which is the only thing that `user` carries. */
 static wf_status read_file(void *user, uint64_t offset, void *dst, size_t n, wf_error *err) {
@@ -46,9 +48,27 @@ static wf_status write_result(void *user, const void *bytes, size_t n, wf_error 
                                              : wf_fail(err, WF_E_IO, "result", -1, "the converted file could not be stored");
 }
 
-static void layer(void *user, const char *name, wf_dtype type, double loss) {
+static wf_status picture(void *user, uint32_t index, const wf_image_params *image, float *dst, wf_error *err) {
     (void)user;
-    js_layer(name, wf_dtype_get(type)->name, loss);
+    const wf_file file = file_of(first_picture + index);
+    char name[256];
+    name[js_name(first_picture + index, name, sizeof name - 1)] = '\0';
+    if (file.size > MAX_PICTURE_BYTES) {
+        return wf_fail(err, WF_E_FORMAT, name, -1, "%s is larger than 512 MiB: it is no picture to calibrate with", name);
+    }
+    void *bytes;
+    WF_TRY(wf_alloc_array(&bytes, file.size + 1, 1, name, err));
+    wf_status status = file.read(file.user, 0, bytes, (size_t)file.size, err);
+    status = status == WF_OK ? wf_image_decode(bytes, (size_t)file.size, name, &pixels, err) : status;
+    wf_free(bytes);
+    status = status == WF_OK ? wf_image_to_tensor(&pixels, image, dst, err) : status;
+    wf_pixels_free(&pixels);
+    return status;
+}
+
+static void layer(void *user, const wf_convert_layer *l) {
+    (void)user;
+    js_layer(l->name, wf_dtype_get(l->type)->name, l->input != NULL ? l->input : "", l->loss, l->static_loss);
 }
 
 static void note(void *user, const char *text) {
@@ -76,6 +96,9 @@ static void write_report(const wf_convert_report *r) {
     wf_text_json_number(&report_text, r->loss);
     wf_text_add(&report_text, ",\"maxLoss\":");
     wf_text_json_number(&report_text, r->max_loss);
+    if (r->pictures != 0) {
+        wf_text_format(&report_text, ",\"pictures\":%u", (unsigned)r->pictures);
+    }
     wf_text_add(&report_text, "}");
 }
 
@@ -145,7 +168,7 @@ static bool is_index(const char *name) {
 WF_EXPORT(wf_convert)
 uint32_t tools_convert(const char *source_name, const char *type, const char *config, uint32_t config_bytes,
                        const char *config_name, const char *preprocessor, uint32_t preprocessor_bytes, const char *keep,
-                       double max_loss, uint32_t norm, uint32_t fold, uint32_t untie) {
+                       double max_loss, uint32_t norm, uint32_t fold, uint32_t untie, uint32_t first, uint32_t pictures) {
     wf_error *err = engine_fresh_error();
     wf_convert_options o;
     memset(&o, 0, sizeof o);
@@ -166,6 +189,9 @@ uint32_t tools_convert(const char *source_name, const char *type, const char *co
     o.untie = untie != 0;
     o.note = note;
     o.progress = progress;
+    first_picture = first;
+    o.picture_count = pictures;
+    o.picture = picture;
     o.cancelled = cancelled;
     return is_index(source_name) ? convert_shards(&o, err) : convert_file(&o, err);
 }

@@ -49,16 +49,28 @@ static void on_progress(void *user, const char *phase, uint64_t done, uint64_t t
     wf_bar_update(&((job *)user)->bar, phase, done, total);
 }
 
-static void on_layer(void *user, const char *name, wf_dtype type, double loss) {
+static void on_layer(void *user, const wf_convert_layer *l) {
     job *j = user;
+    const char *type = wf_dtype_get(l->type)->name;
     wf_text_add(&j->layers, j->layers.length != 0 ? ",{\"name\":" : "{\"name\":");
-    wf_text_json_string(&j->layers, name);
-    wf_text_format(&j->layers, ",\"type\":\"%s\",\"loss\":", wf_dtype_get(type)->name);
-    wf_text_json_number(&j->layers, loss);
+    wf_text_json_string(&j->layers, l->name);
+    wf_text_format(&j->layers, ",\"type\":\"%s\",\"loss\":", type);
+    wf_text_json_number(&j->layers, l->loss);
+    if (l->input != NULL) {
+        wf_text_format(&j->layers, ",\"input\":\"%s\"", l->input);
+    }
+    if (l->static_loss > 0) {
+        wf_text_add(&j->layers, ",\"staticLoss\":");
+        wf_text_json_number(&j->layers, l->static_loss);
+    }
     wf_text_add(&j->layers, "}");
     if (!j->cli->json) {
         wf_bar_clear(&j->bar);
-        printf("  %-40s %-5s %.2g\n", name, wf_dtype_get(type)->name, loss);
+        printf("  %-40s %-5s %-6s %.2g", l->name, type, l->input != NULL ? l->input : "", l->loss);
+        if (l->static_loss > 0) {
+            printf(" (one grid for all rows: %.2g)", l->static_loss);
+        }
+        putchar('\n');
     }
 }
 
@@ -259,9 +271,9 @@ static void print_text(const job *j) {
     wf_out_row("tensors", "%llu written from %llu of %llu in the source, %llu left out", (unsigned long long)r->written_tensors,
                (unsigned long long)r->used_tensors, (unsigned long long)r->source_tensors, (unsigned long long)r->left_out);
     if (r->pictures != 0) {
-        wf_out_row("loss", "%.3g relative to the source on %u pictures (allowed %.1g)", r->loss, r->pictures, r->max_loss);
+        wf_out_row("loss", "%.3g relative to the source on %u picture%s (allowed %.2g)", r->loss, r->pictures, r->pictures == 1 ? "" : "s", r->max_loss);
     } else {
-        wf_out_row("loss", "%.3g relative to the source (allowed %.1g)", r->loss, r->max_loss);
+        wf_out_row("loss", "%.3g relative to the source (allowed %.2g)", r->loss, r->max_loss);
     }
 }
 

@@ -1,13 +1,12 @@
 /* Static grids for the inputs of I8 matrices, from pictures. The source runs in float twice over the pictures and every matrix's
-   input is looked at on the way: first its channels' ranges and some rows of it, then, with the gains chosen, its histogram.
-   One picture in four is kept back; on those the written model is compared with the source. */
+   input is looked at on the way: first its channels' ranges and some rows of it, then, with the gains chosen, its histogram and extremes.
+   One picture in four is kept back. On those, grids are tried, and the written model is compared with the source (int8_fit.c). */
 #include "convert/calibrate.h"
 
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/rng.h"
-#include "runtime/model.h"
+#include "kernels/quantize.h"
 
 enum { HELD_BACK = 4 };
 
@@ -15,18 +14,18 @@ typedef struct watch {
     wf_mapping *m;
     wf_layer_view *layers; /* [map rows]; channels == 0: not an I8 matrix, or not met yet */
     wf_rng rng;
-    bool ranges; /* the first time over the pictures */
+    enum { RANGES, HISTOGRAMS, TRIALS } looking_for;
     uint32_t rows_a_picture;
     wf_status status;
     wf_error *err;
 } watch;
 
-static bool is_held_back(const wf_convert_options *o, uint32_t picture) {
+bool wf_calibrate_is_held_back(const wf_convert_options *o, uint32_t picture) {
     return o->picture_count < HELD_BACK || picture % HELD_BACK == HELD_BACK - 1;
 }
 
 static bool is_looked_at(const wf_convert_options *o, uint32_t picture) {
-    return o->picture_count < HELD_BACK || !is_held_back(o, picture);
+    return o->picture_count < HELD_BACK || !wf_calibrate_is_held_back(o, picture);
 }
 
 /* ---- what a node's input holds ---- */
@@ -51,17 +50,51 @@ static void see_ranges(wf_layer_view *v, const wf_view *in) {
     }
 }
 
+static void add_extreme(wf_extreme *e, float size) {
+    e->sum += size;
+    e->squares += (double)size * size;
+    e->largest = size > e->largest ? size : e->largest;
+}
+
 static void see_histogram(wf_layer_view *v, const wf_view *in, const float *gain) {
     const wf_shape *s = &in->shape;
+    float low = 0, high = 0;
     const float factor = (float)WF_HISTOGRAM / (v->hist_high - v->hist_low);
     for (uint32_t cell = 0; cell < wf_shape_rows(s); cell++) {
         uint32_t x = cell % s->w, y = cell / s->w % s->h, n = cell / s->w / s->h;
         for (uint32_t c = 0; c < s->c; c++) {
-            float at = (*element(in, n, y, x, c) * (gain != NULL ? gain[c] : 1) - v->hist_low) * factor;
+            float value = *element(in, n, y, x, c) * (gain != NULL ? gain[c] : 1), at = (value - v->hist_low) * factor;
+            low = value < low ? value : low;
+            high = value > high ? value : high;
             int bin = at > 0 ? at < WF_HISTOGRAM - 1 ? (int)at : WF_HISTOGRAM - 1 : 0;
             v->histogram[bin] += v->importance[c];
         }
     }
+    add_extreme(&v->least, -low);
+    add_extreme(&v->most, high);
+    v->pictures++;
+}
+
+static void try_grids(wf_layer_view *v, const wf_op_call *call, const float *gain) {
+    const wf_view *in = &call->in[0];
+    const wf_shape *s = &in->shape;
+    const uint32_t steps = call->p->stride_h * call->p->stride_w; /* conv2d: one input in so many is under a given cell of the kernel */
+    double error[WF_GRIDS] = {0};
+    for (uint32_t cell = 0; cell < wf_shape_rows(s); cell++) {
+        uint32_t x = cell % s->w, y = cell / s->w % s->h, n = cell / s->w / s->h;
+        for (uint32_t c = 0; c < s->c; c++) {
+            float value = *element(in, n, y, x, c) * (gain != NULL ? gain[c] : 1);
+            for (int g = 0; g < WF_GRIDS; g++) {
+                const wf_int8_input *grid = &v->grids[g];
+                float d = value - ((float)wf_quantize_u8(value, 1 / grid->scale, (int32_t)grid->zero) - grid->zero) * grid->scale;
+                error[g] += v->importance[c] * (double)d * (double)d;
+            }
+        }
+    }
+    for (int g = 0; g < WF_GRIDS; g++) {
+        v->error[g] += error[g] / (steps > 0 ? steps : 1);
+    }
+    v->held_rows += wf_shape_rows(&call->out.shape);
 }
 
 /* One row of the product: the patch of output cell `row`, or a row of the input. */
@@ -128,7 +161,11 @@ static void on_node(void *user, const wf_plan *plan, uint32_t node) {
     if (w->status != WF_OK) {
         return;
     }
-    if (!w->ranges) {
+    if (w->looking_for == TRIALS) {
+        try_grids(v, call, w->m->int8[row].gain);
+        return;
+    }
+    if (w->looking_for == HISTOGRAMS) {
         see_histogram(v, &call->in[0], w->m->int8[row].gain);
         return;
     }
@@ -140,7 +177,7 @@ static void on_node(void *user, const wf_plan *plan, uint32_t node) {
 
 /* ---- running pictures ---- */
 
-static wf_status run_picture(const wf_mapping *m, const wf_convert_options *o, wf_session *s, uint32_t picture, wf_error *err) {
+wf_status wf_calibrate_run(const wf_mapping *m, const wf_convert_options *o, wf_session *s, uint32_t picture, wf_error *err) {
     wf_progress progress = WF_YIELD;
     WF_TRY(o->picture(o->user, picture, &m->image, wf_session_input(s), err));
     WF_TRY(wf_session_start(s, err));
@@ -166,23 +203,24 @@ static wf_status open_model(const wf_mapping *m, const wf_convert_options *o, wf
     return wf_model_finish(*out, err);
 }
 
-static wf_status open_session(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_model **model, wf_session **s,
-                              wf_error *err) {
+wf_status wf_calibrate_open(const wf_mapping *m, const wf_convert_options *o, wf_dtype type, wf_model **model, wf_session **s,
+                            wf_error *err) {
     *s = NULL;
     WF_TRY(open_model(m, o, type, model, err));
     WF_TRY(wf_session_create(*model, NULL, 0, s, err));
     return wf_session_prepare(*s, 1, m->image.height, m->image.width, err);
 }
 
-static wf_status look(watch *w, const wf_convert_options *o, wf_session *s, bool ranges) {
-    w->ranges = ranges;
+static wf_status look(watch *w, const wf_convert_options *o, wf_session *s, int looking_for) {
+    static const char *const phases[] = {[RANGES] = "looking at pictures", [HISTOGRAMS] = "measuring pictures", [TRIALS] = "trying grids"};
+    w->looking_for = looking_for;
     wf_session_observe(s, on_node, w);
     for (uint32_t i = 0; i < o->picture_count; i++) {
         if (o->progress != NULL) {
-            o->progress(o->user, ranges ? "looking at pictures" : "measuring pictures", i, o->picture_count);
+            o->progress(o->user, phases[looking_for], i, o->picture_count);
         }
-        if (is_looked_at(o, i)) {
-            WF_TRY(run_picture(w->m, o, s, i, w->err));
+        if (looking_for == TRIALS ? wf_calibrate_is_held_back(o, i) : is_looked_at(o, i)) {
+            WF_TRY(wf_calibrate_run(w->m, o, s, i, w->err));
             WF_TRY(w->status);
         }
     }
@@ -205,21 +243,17 @@ static wf_status choose_gains(watch *w, const wf_convert_options *o) {
 
 static wf_status choose_grids(watch *w, const wf_convert_options *o) {
     for (uint32_t i = 0; i < w->m->row_count; i++) {
-        wf_int8_input *in = &w->m->int8[i];
-        double loss;
-        if (w->layers[i].channels == 0) {
-            continue;
+        if (o->progress != NULL) {
+            o->progress(o->user, "choosing grids", i, w->m->row_count);
         }
-        wf_int8_choose_grid(&w->layers[i], in);
-        WF_TRY(wf_int8_choose_static(w->m, &w->layers[i], in, &loss, w->err));
-        if (o->layer != NULL) {
-            o->layer(o->user, w->m->rows[i].name, WF_I8, loss);
+        if (w->layers[i].channels != 0) {
+            WF_TRY(wf_int8_choose_static(w->m, &w->layers[i], &w->m->int8[i], w->err));
         }
     }
     return WF_OK;
 }
 
-wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err) {
+wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, double max_loss, wf_convert_report *report, wf_error *err) {
     watch w;
     wf_model *model = NULL;
     wf_session *session = NULL;
@@ -234,78 +268,18 @@ wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err
     }
     uint32_t pictures = o->picture_count - (o->picture_count < HELD_BACK ? 0 : o->picture_count / HELD_BACK);
     w.rows_a_picture = (WF_SAMPLE_ROWS + pictures - 1) / pictures;
-    wf_status status = open_session(m, o, WF_F32, &model, &session, err);
-    status = status == WF_OK ? look(&w, o, session, true) : status;
+    wf_status status = wf_calibrate_open(m, o, WF_F32, &model, &session, err);
+    status = status == WF_OK ? look(&w, o, session, RANGES) : status;
     status = status == WF_OK ? choose_gains(&w, o) : status;
-    status = status == WF_OK ? look(&w, o, session, false) : status;
+    status = status == WF_OK ? look(&w, o, session, HISTOGRAMS) : status;
+    for (uint32_t i = 0; i < m->row_count && status == WF_OK; i++) {
+        if (w.layers[i].channels != 0) {
+            wf_int8_find_grids(&w.layers[i], m->int8[i].gain);
+        }
+    }
+    status = status == WF_OK ? look(&w, o, session, TRIALS) : status;
     status = status == WF_OK ? choose_grids(&w, o) : status;
     wf_session_free(session);
     wf_model_free(model);
-    return status;
-}
-
-/* ---- the loss ---- */
-
-static wf_status read_outputs(wf_session *s, float **values, uint64_t *count, wf_error *err) {
-    wf_output_info info;
-    uint64_t total = 0, at = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        at = 0;
-        for (uint32_t i = 0; i < wf_session_output_count(s); i++) {
-            WF_TRY(wf_session_output(s, i, &info, err));
-            if (pass == 1) {
-                WF_TRY(wf_session_read_f32(s, i, *values + at, err));
-            }
-            uint64_t n = 1;
-            for (uint32_t d = 0; d < info.n_dims; d++) {
-                n *= info.dims[d];
-            }
-            at += n;
-        }
-        total = at;
-        if (pass == 0 && *values == NULL) {
-            WF_TRY(wf_alloc_array((void **)values, total, sizeof(float), "the outputs", err));
-        }
-    }
-    *count = total;
-    return WF_OK;
-}
-
-static wf_status compare(const wf_mapping *m, const wf_convert_options *o, wf_session *const s[2], float *out[2],
-                         wf_convert_report *report, wf_error *err) {
-    double difference = 0, size = 0;
-    uint64_t count = 0;
-    report->pictures = 0;
-    for (uint32_t i = 0; i < o->picture_count; i++) {
-        if (!is_held_back(o, i)) {
-            continue;
-        }
-        for (int which = 0; which < 2; which++) {
-            WF_TRY(run_picture(m, o, s[which], i, err));
-            WF_TRY(read_outputs(s[which], &out[which], &count, err));
-        }
-        for (uint64_t j = 0; j < count; j++) {
-            double d = (double)out[1][j] - (double)out[0][j];
-            difference += d * d;
-            size += (double)out[0][j] * (double)out[0][j];
-        }
-        report->pictures++;
-    }
-    report->loss = __builtin_sqrt(difference / (size > 0 ? size : 1));
-    return WF_OK;
-}
-
-wf_status wf_calibrate_loss(const wf_mapping *m, const wf_convert_options *o, wf_convert_report *report, wf_error *err) {
-    wf_model *models[2] = {NULL, NULL};
-    wf_session *s[2] = {NULL, NULL};
-    float *out[2] = {NULL, NULL};
-    wf_status status = open_session(m, o, WF_F32, &models[0], &s[0], err);
-    status = status == WF_OK ? open_session(m, o, WF_I8, &models[1], &s[1], err) : status;
-    status = status == WF_OK ? compare(m, o, s, out, report, err) : status;
-    for (int i = 0; i < 2; i++) {
-        wf_session_free(s[i]);
-        wf_model_free(models[i]);
-        wf_free(out[i]);
-    }
-    return status;
+    return status == WF_OK ? wf_int8_fit(m, o, w.layers, max_loss, report, err) : status;
 }

@@ -151,6 +151,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
         WF_TRY(wf_prove_rewrite(m, o, golden, err));
     }
     report_notes(m, o);
+    report->max_loss = o->max_loss >= 0 ? o->max_loss : default_max_loss(o->type);
     bool pictures = o->type == WF_I8 && o->picture_count > 0;
     if (pictures && m->vocabulary != 0) {
         return wf_fail(err, WF_E_UNSUPPORTED, "convert", -1, "--calibrate looks at pictures, but this model reads tokens: convert without it");
@@ -160,7 +161,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
                        "channels: convert without it", m->channels);
     }
     if (pictures) {
-        WF_TRY(wf_calibrate(m, o, err));
+        WF_TRY(wf_calibrate(m, o, report->max_loss, report, err));
     } else if (o->type != WF_F32) {
         WF_TRY(wf_emit_layers(m, o, err));
     }
@@ -169,11 +170,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
     report->source_tensors = m->source->tensor_count;
     report->written_tensors = m->row_count;
     report->left_out = m->left_out.count;
-    report->loss = golden->loss;
-    if (pictures) {
-        WF_TRY(wf_calibrate_loss(m, o, report, err));
-    }
-    report->max_loss = o->max_loss >= 0 ? o->max_loss : default_max_loss(o->type);
+    report->loss = pictures ? report->loss : golden->loss;
     if (!(report->loss <= report->max_loss)) {
         return refuse_loss(m, o, report, err);
     }

@@ -17,6 +17,15 @@
 /* How layer norms are replaced (rewrite.h); carry: CRMS, and the mean takes the place of the channel that is not stored. */
 typedef enum wf_convert_norm { WF_CONVERT_NORM_KEEP, WF_CONVERT_NORM_RMS, WF_CONVERT_NORM_CRMS, WF_CONVERT_NORM_CARRY } wf_convert_norm;
 
+/* How one matrix is stored, and what that changes: of its output on the pictures, or, without pictures, of the weights alone. */
+typedef struct wf_convert_layer {
+    const char *name;
+    wf_dtype type;
+    const char *input;  /* of WF_I8 with pictures: "static" or "by row"; else NULL */
+    double loss;        /* relative L2 */
+    double static_loss; /* what a static grid would cost where the input is not "static" for that reason; else 0 */
+} wf_convert_layer;
+
 typedef struct wf_convert_options {
     wf_dtype type;            /* of matrices: WF_F32, WF_F16, WF_Q8_0, WF_Q4_0, WF_I8; vectors and layer scales stay F32 */
     const char *keep;         /* comma list of patterns ('*' = any text, found anywhere in the stored or the source name): matrices that
@@ -37,8 +46,7 @@ typedef struct wf_convert_options {
     double max_loss;          /* relative L2 of the output against the source in f64; < 0: the type's default */
     void *user;               /* handed to the callbacks; each may be NULL */
     void (*note)(void *user, const char *text);
-    /* What storing one matrix changes: of its output on the pictures, or, without pictures, of the weights alone. Relative L2. */
-    void (*layer)(void *user, const char *name, wf_dtype type, double loss);
+    void (*layer)(void *user, const wf_convert_layer *layer);
     void (*progress)(void *user, const char *phase, uint64_t done, uint64_t total);
     bool (*cancelled)(void *user); /* polled between tensors and steps; true = WF_E_ABORTED */
 } wf_convert_options;

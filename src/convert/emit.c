@@ -87,8 +87,8 @@ static wf_status write_tensor(const wf_mapping *m, uint32_t index, wf_dtype type
     return status;
 }
 
-/* Relative L2 of what a matrix decodes to against what it was. */
-static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const wf_map_stored *s, double *loss, wf_error *err) {
+wf_status wf_emit_layer_loss(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted, double *loss, wf_error *err) {
+    const wf_map_stored stored = wf_map_stored_of(m, r, wanted), *s = &stored;
     void *memory;
     uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
     WF_TRY(wf_alloc_array(&memory, 2 * s->stored_k * sizeof(float) + row_bytes, 1, r->source->name, err));
@@ -127,12 +127,11 @@ static wf_status layer_loss(const wf_mapping *m, const wf_map_row *r, const wf_m
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err) {
     memset(worst, 0, WF_WORST_LAYERS * sizeof *worst);
     for (uint32_t i = 0; i < m->row_count; i++) {
-        wf_map_stored s = wf_map_stored_of(m, &m->rows[i], type);
         wf_layer_loss one = {m->rows[i].source->name, 0};
         if (!wf_map_is_encoded(&m->rows[i])) {
             continue;
         }
-        WF_TRY(layer_loss(m, &m->rows[i], &s, &one.loss, err));
+        WF_TRY(wf_emit_layer_loss(m, &m->rows[i], type, &one.loss, err));
         for (int w = 0; w < WF_WORST_LAYERS; w++) { /* insertion into a list of three */
             if (one.loss > worst[w].loss) {
                 wf_layer_loss moved = worst[w];
@@ -150,8 +149,8 @@ wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_er
         wf_map_stored s = wf_map_stored_of(m, r, o->type);
         double loss;
         if (wf_map_is_encoded(r)) {
-            WF_TRY(layer_loss(m, r, &s, &loss, err));
-            o->layer(o->user, r->name, s.type, loss);
+            WF_TRY(wf_emit_layer_loss(m, r, o->type, &loss, err));
+            o->layer(o->user, &(wf_convert_layer){r->name, s.type, NULL, loss, 0});
         }
     }
     return WF_OK;

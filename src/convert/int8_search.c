@@ -1,6 +1,7 @@
 /* The choices of static int8: gains and grids (src/tensor/README.md argues them).
    Grid: the range [low, high] with the least expected squared error over the histogram, step²/12 for what lies inside and the
-   squared distance for what is clipped; each value counts with its channel's importance, so that the error is the output's.
+   squared distance for what is clipped; or one that leaves room for other pictures' extremes, where on those that were held back it errs
+   less. Each value counts with its channel's importance, so that the error is the output's.
    Gain: SmoothQuant's (arXiv 2211.10438) gain[c] = (largest |W[:, c]|)^(1−α) / (largest |x_c|)^α, for the α (or none at all) whose
    product differs least on the sample rows.
    Static at all: unless a step of each row's own halves the loss, as where few tokens carry values far beyond all others. */
@@ -32,7 +33,7 @@ static double expected_error(const wf_layer_view *v, float low, float high) {
     return sum;
 }
 
-void wf_int8_choose_grid(const wf_layer_view *v, wf_int8_input *in) {
+static void least_error(const wf_layer_view *v, wf_int8_input *in) {
     float best_low = v->hist_low, best_high = v->hist_high, reach = 0.5f;
     double best = expected_error(v, best_low, best_high);
     for (int round = 0; round < 4; round++, reach *= 0.5f) { /* a coarse grid of ranges, then finer ones around the best */
@@ -52,6 +53,24 @@ void wf_int8_choose_grid(const wf_layer_view *v, wf_int8_input *in) {
         }
     }
     set_grid(in, best_low, best_high);
+}
+
+/* A picture's extreme is the largest of many values, so it is about Gumbel distributed: mean + deviation · √6/π · (7 − γ) is exceeded once
+   in e⁷ pictures. Few pictures make that uncertain, so it stays between 1.1 and 2 times the largest that was seen. */
+static float farthest(const wf_extreme *e, uint32_t pictures) {
+    double mean = e->sum / pictures, variance = e->squares / pictures - mean * mean;
+    double size = mean + __builtin_sqrt(variance > 0 ? variance : 0) * 0.7796968 * (7 - 0.5772157);
+    double least = 1.1 * (double)e->largest, most = 2 * (double)e->largest;
+    return (float)(size < least ? least : size > most ? most : size);
+}
+
+void wf_int8_find_grids(wf_layer_view *v, float *gain) {
+    least_error(v, &v->grids[0]);
+    set_grid(&v->grids[1], -farthest(&v->least, v->pictures), farthest(&v->most, v->pictures));
+    for (int g = 0; g < WF_GRIDS; g++) {
+        v->grids[g].gain = gain;
+        v->grids[g].channels = v->channels;
+    }
 }
 
 /* ---- products on the samples ---- */
@@ -139,17 +158,29 @@ static wf_status product_loss(const wf_mapping *m, const wf_layer_view *v, produ
     return WF_OK;
 }
 
-wf_status wf_int8_choose_static(const wf_mapping *m, const wf_layer_view *v, wf_int8_input *in, double *loss, wf_error *err) {
+/* The input's part of the loss over the pictures that were held back, where values beyond the grid are met that no sample row holds. */
+static double held_back_loss(const wf_layer_view *v, const product *p, double error) {
+    double energy = 0;
+    for (uint64_t i = 0; i < (uint64_t)v->sample_count * p->n; i++) {
+        energy += (double)p->y[i] * (double)p->y[i];
+    }
+    energy *= v->sample_count > 0 ? v->held_rows / v->sample_count : 0;
+    return energy > 0 ? __builtin_sqrt(error / energy) : 0;
+}
+
+wf_status wf_int8_choose_static(const wf_mapping *m, wf_layer_view *v, wf_int8_input *in, wf_error *err) {
     const wf_int8_input by_row = {false, 0, 0, NULL, v->channels};
-    double dynamic = 0;
+    const int best = v->error[1] < v->error[0];
     product p;
     WF_TRY(product_make(m, v, &p, err));
-    wf_status status = product_loss(m, v, &p, in, loss, err);
-    status = status == WF_OK ? product_loss(m, v, &p, &by_row, &dynamic, err) : status;
+    *in = v->grids[best];
+    double held_back = held_back_loss(v, &p, v->error[best]);
+    wf_status status = product_loss(m, v, &p, in, &v->loss[0], err);
+    status = status == WF_OK ? product_loss(m, v, &p, &by_row, &v->loss[1], err) : status;
     wf_free(p.memory);
-    if (status == WF_OK && *loss > 2 * dynamic) {
+    v->loss[0] = held_back > v->loss[0] ? held_back : v->loss[0];
+    if (status == WF_OK && v->loss[0] > 2 * v->loss[1]) {
         *in = by_row;
-        *loss = dynamic;
     }
     return status;
 }

@@ -257,10 +257,10 @@ wf_status wf_int8_write(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_e
 wf_status wf_map_check_keep(const wf_mapping *m, wf_error *err);
 bool wf_map_is_kept(const wf_mapping *m, const wf_map_row *r);
 
-/* calibrate.c: looks at the pictures, fills m->int8 and reports the layers' losses. */
-wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, wf_error *err);
-/* Relative L2 of the written model's outputs against the source's in float, over the pictures that wf_calibrate did not look at. */
-wf_status wf_calibrate_loss(const wf_mapping *m, const wf_convert_options *o, wf_convert_report *report, wf_error *err);
+/* calibrate.c: looks at the pictures, fills m->int8, keeps the loss within max_loss where that can be (int8_fit.c), and reports the
+   layers. The report's loss and pictures are filled: relative L2 of the written model's outputs against the source's in float, over the
+   pictures that were kept back. */
+wf_status wf_calibrate(wf_mapping *m, const wf_convert_options *o, double max_loss, wf_convert_report *report, wf_error *err);
 
 /* The matrices that lose most when they are stored as `type`: relative L2 of decode(encode(w)) against w,
    the worst first; fewer than three leave NULL names. */
@@ -270,6 +270,8 @@ typedef struct wf_layer_loss {
     double loss;
 } wf_layer_loss;
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err);
+/* Relative L2 of what one matrix decodes to, stored as `wanted` wants it, against what it was. */
+wf_status wf_emit_layer_loss(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted, double *loss, wf_error *err);
 /* The same for each matrix of a quantized type, through o->layer. */
 wf_status wf_emit_layers(const wf_mapping *m, const wf_convert_options *o, wf_error *err);
 

@@ -1,6 +1,6 @@
 // The converter's page in headless Chromium: from files, a drop and the sample to a download that equals the command line's file, and
 // to an answer at once; refusals as sentences; stop; keyboard, phone and dark. Screenshots go to the test's folder, for people to look at.
-import { readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { must, wasi } from "../golden/lib.mjs";
 import { serve } from "../../demo/serve.mjs";
@@ -134,6 +134,20 @@ await attempt("bad files", () =>
     }, [[...whole]]);
     await convert(page, "f16");
     check("a dropped file is converted", /dropped-f16\.gguf/.test(await page.textContent("#report")), await page.textContent("#report"));
+  }));
+
+await attempt("pictures calibrate", () =>
+  withPage({ ...desk, name: "calibrate" }, async (page) => {
+    const media = join(root, "tests/golden/media/pictures"), folder = join(workFolder(), "pictures");
+    const pictures = ["grey.jpg", "rgb8.png", "rgb_420.jpg", "rgb_444.jpg", "rgba8.png"];
+    mkdirSync(folder, { recursive: true });
+    for (const name of pictures) copyFileSync(join(media, name), join(folder, name));
+    await page.setInputFiles("#file", [tiny, ...pictures.map((name) => join(media, name))]);
+    await convert(page, "int8");
+    check("converted with pictures", /Converted/.test(await page.textContent("#status")), `${await page.textContent("#status")} ${await page.textContent("#problem")}`);
+    const [, bytes] = await downloaded(page);
+    check("calibrated: the file equals the command line's", bytes.equals(byCommand(tiny, "--type", "int8", "--calibrate", folder)), bytes.length);
+    await page.screenshot({ path: join(workFolder(), "convert-calibrated.png") });
   }));
 
 await attempt("stop", () =>

@@ -7,7 +7,7 @@ import {engines, finds, holds, root, tools} from './lib/gate.mjs';
 const list = join(root, 'tests/gates/exports.txt');
 // What is left of the C library is answered by the loader with "not here"; the tools also call back for bytes and progress.
 const allowed = /^(env\.(memory|emscripten_notify_memory_growth|__do_set_thread_state)|wasi_snapshot_preview1\.\w+)$/;
-const allowedTools = /^wf\.(size|find|read|write|layer|note|progress|cancelled)$/;
+const allowedTools = /^wf\.(size|name|find|read|write|layer|note|progress|cancelled)$/;
 
 const moduleOf = (file) => new WebAssembly.Module(readFileSync(join(root, file)));
 const exportsOf = (module) => WebAssembly.Module.exports(module).map((e) => e.name).sort();

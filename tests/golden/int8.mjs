@@ -67,6 +67,27 @@ await attempt('int8 keep', async () => {
     check('--keep verify', native(['verify', file]).code === 0);
 });
 
+// With less loss allowed than static grids have, matrices leave them one by one, and everything that is said has been measured.
+await attempt('int8 within a smaller budget', async () => {
+    const of = (limit) => {
+        const r = convert(file, '--type', 'int8', '--calibrate', media, ...(limit ? ['--max-loss', String(limit)] : []));
+        return r.code === 0 ? JSON.parse(r.out) : r;
+    };
+    const fixed = (report) => report.layers.filter((l) => l.input === 'static').length;
+    const free = of(0);
+    check('each matrix says where its input lies', free.layers.every((l) => ['static', 'by row'].includes(l.input)), JSON.stringify(free.layers));
+    check('static where it suits', fixed(free) >= 10 && !free.notes.some((n) => /instead/.test(n)), JSON.stringify(free));
+    const limit = free.loss * 0.97, less = of(limit);
+    check('int8 as few steps by row as are needed', less.loss <= limit && fixed(less) < fixed(free), `${limit} ${JSON.stringify(less)}`);
+    check('and says so', less.notes.some((n) => n.startsWith('int8: with a static grid wherever one suits, the output would differ by')), less.notes.join());
+    check('by row says what a grid would lose', less.layers.every((l) => (l.input === 'by row') === (l.staticLoss > 0)), JSON.stringify(less.layers));
+    const written = tensors(file).filter((t) => t.name.endsWith('in_scale')).length;
+    check('the file has the grids of the report', written === fixed(less), `${written} ${fixed(less)}`);
+    check('int8 verify after narrowing', native(['verify', file]).code === 0);
+    const never = of(1e-5);
+    check('what even steps by row do not mend is refused', never.code === 1 && /more than --max-loss 1e-05/.test(never.err), never.err ?? JSON.stringify(never));
+});
+
 const refusals = [
     [['--type', 'int8', '--keep', 'nothing.like.it'], /no matrix of this model has such a name/],
     [['--type', 'q8_0', '--calibrate', pictures], /belongs to --type int8/],

@@ -45,6 +45,33 @@ for (const [source, ...types] of [
   }
 }
 
+await attempt("calibrate", async () => {
+  const pictures = join(folder, "pictures"), media = join(root, "tests/golden/media/pictures");
+  mkdirSync(pictures, { recursive: true });
+  const names = readdirSync(media).filter((name) => /\.(jpe?g|png)$/i.test(name) && !name.includes("extreme")).sort();
+  names.forEach((name) => writeFileSync(join(pictures, name), readFileSync(join(media, name))));
+  const source = at("poolformer_tiny.safetensors"), phases = new Set();
+  const wanted = byCommand(source, "--type", "int8", "--config", config, "--calibrate", pictures, "--pictures", "1000");
+  // As the command line takes them: in the order of their names, from whatever they are
+  const given = names.map((name, i) => (i % 2 ? join(pictures, name) : new File([readFileSync(join(pictures, name))], name)));
+  const result = await convert(source, { type: "int8", config, calibrate: new Set(given), onProgress: (p) => phases.add(p.phase) });
+  const { layers, pictures: held, loss } = result.report;
+  check("calibrate: the bytes of the WASI command", (await bytesOf(result)).equals(wanted), `${result.size} ${wanted.length}`);
+  check("calibrate: the report says on how many pictures, and of each matrix where its input lies", held > 0 && loss < 5e-2 && layers.length === 15 && layers.every((l) => l.input === "static" || (l.input === "by row" && l.staticLoss > l.loss)), JSON.stringify(result.report));
+  check("calibrate: a phase of its own", phases.has("calibrating"), [...phases].join());
+  await result.free();
+  const refused = async (name, calibrate, code, sentence, more = { type: "int8" }) => {
+    const error = await errorOf(convert(source, { config, calibrate, ...more }));
+    check(`calibrate: ${name}`, error.code === code && sentence.test(error.message), `${error.code} ${error.message}`);
+  };
+  await refused("another type", given, "ARGUMENT", /belongs to type "int8"; "q8_0" needs no pictures/, { type: "q8_0" });
+  await refused("no list", 7, "ARGUMENT", /must be a list of pictures/);
+  await refused("an empty list", [], "ARGUMENT", /with at least one/);
+  await refused("no picture", [new File(["hello"], "notes.txt")], "FORMAT", /notes\.txt/);
+  await refused("a picture without a name", [new Uint8Array([1, 2, 3])], "FORMAT", /picture 1/);
+  check("calibrate: nothing is left", leftovers().length === 0, leftovers().join());
+});
+
 await attempt("keep and layers", async () => {
   const source = at("poolformer_tiny.pth.tar");
   const wanted = byCommand(source, "--type", "q8_0", "--keep", "head,network.0.*fc1");

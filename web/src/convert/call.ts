@@ -6,18 +6,21 @@ import { absolute, toolsIntegrity, type Files } from "../place.ts";
 import { builtin, inNode } from "../node.ts";
 import { isAddress } from "../source.ts";
 import type { CheckpointSource, ConvertOptions, ConvertReport } from "../types.ts";
-import { gather } from "./gather.ts";
+import { gather, gatherPictures } from "./gather.ts";
 import { NORMS, type ConvertJob, type FromTools } from "./protocol.ts";
 import { Converted } from "./result.ts";
 import { openScratch, type Scratch } from "./scratch.ts";
 
-function checkOptions({ type = "f32", maxLoss, norm = "keep", signal }: ConvertOptions): void {
+function checkOptions({ type = "f32", maxLoss, norm = "keep", calibrate, signal }: ConvertOptions): void {
   checkSignal(signal);
   if (!NORMS.includes(norm)) {
     throw fail("ARGUMENT", "norm", `norm must be one of ${NORMS.join(", ")}`);
   }
   if (typeof type !== "string") {
     throw fail("ARGUMENT", "type", 'type must be "f32", "f16", "q8_0", "q4_0" or "int8"');
+  }
+  if (calibrate !== undefined && type !== "int8") {
+    throw fail("ARGUMENT", "calibrate", `calibrate belongs to type "int8"; "${type}" needs no pictures`);
   }
   if (maxLoss !== undefined && !(maxLoss >= 0)) {
     throw fail("ARGUMENT", "maxLoss", `maxLoss must be a number of at least 0, not ${maxLoss}`);
@@ -104,12 +107,16 @@ async function converted(
   if (signal?.aborted) {
     throw abortReason(signal);
   }
+  const pictures = await gatherPictures(options, scratch);
+  if (signal?.aborted) {
+    throw abortReason(signal);
+  }
   const connection = await connected(url);
   try {
     const { out } = scratch;
     const place = { toolsUrl: url, ...(modules !== undefined && { modules }) };
     const rewrite = { norm, fold, untie };
-    const job: ConvertJob = { type: "convert", ...place, weights, keep, maxLoss, ...rewrite, out, ...gathered };
+    const job: ConvertJob = { type: "convert", ...place, weights, keep, maxLoss, ...rewrite, out, ...gathered, pictures };
     const { report, blob } = await answer(connection, job, options);
     options.onProgress?.({ phase: "ready", fraction: 1 });
     return new Converted(

@@ -117,6 +117,19 @@ function isHuggingFace(text: string): boolean {
   }
 }
 
+/** The pictures of `calibrate`. */
+export async function gatherPictures({ calibrate, signal }: ConvertOptions, scratch: Scratch): Promise<WireFile[]> {
+  if (calibrate === undefined) {
+    return [];
+  }
+  const items = typeof calibrate === "object" && Symbol.iterator in calibrate ? [...calibrate] : [];
+  if (items.length === 0) {
+    throw fail("ARGUMENT", "calibrate", "calibrate must be a list of pictures (JPEG or PNG: File, Blob, bytes, address, in Node also a path) with at least one");
+  }
+  const files = await Promise.all(items.map((item) => ofOne(item, signal)));
+  return Promise.all(files.map((file, i) => scratch.readable({ ...file, name: file.name === "checkpoint" ? `picture ${i + 1}` : file.name })));
+}
+
 export async function gather(
   source: CheckpointSource,
   options: ConvertOptions,

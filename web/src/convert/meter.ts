@@ -1,6 +1,6 @@
 /* One growing number out of the converter's phases. Each type is measured by two or three passes over
    all tensors (the source in doubles, the result, with Q8_0 and int8 once more with int8 rows); then the file is
-   hashed and written. */
+   hashed and written. Calibration looks at the pictures and at the matrices first, and may go on trying for a while. */
 import type { ConvertProgress } from "../types.ts";
 
 const MESSAGE_MS = 30;
@@ -15,14 +15,16 @@ export class Meter {
 
   constructor(
     type: string,
+    calibrated: boolean,
     private readonly say: (progress: ConvertProgress) => void,
   ) {
-    this.passes = (type === "q8_0" || type === "int8" ? 3 : 2) + 2;
+    this.passes = (type === "q8_0" || type === "int8" ? 3 : 2) + 2 + (calibrated ? 6 : 0);
   }
 
   step(phase: string, done: number, total: number): void {
     const next = phase !== this.phase || done < this.done;
-    if (next) {
+    const known = phase === "measuring" || phase === "hashing" || phase === "writing";
+    if (next && !(phase === this.phase && !known)) {
       this.pass++;
       this.phase = phase;
     }
@@ -32,7 +34,7 @@ export class Meter {
     const now = performance.now();
     if (next || now - this.said >= MESSAGE_MS) {
       this.said = now;
-      this.say({ phase: phase as ConvertProgress["phase"], fraction: this.fraction });
+      this.say({ phase: known ? phase : "calibrating", fraction: this.fraction });
     }
   }
 }

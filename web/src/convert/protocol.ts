@@ -29,6 +29,8 @@ export interface ConvertJob {
   modules?: Record<WasmFile, string>;
   /** The checkpoint, or the index of a sharded one and then its shards. */
   files: WireFile[];
+  /** JPEGs and PNGs that int8 is calibrated with. */
+  pictures: WireFile[];
   weights: string;
   config?: WireText;
   preprocessor?: WireText;

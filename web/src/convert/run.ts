@@ -25,6 +25,8 @@ interface ToolsExports extends Exports {
     norm: number,
     fold: number,
     untie: number,
+    first: number,
+    pictures: number,
   ): number;
   wf_convert_report(): number;
 }
@@ -44,7 +46,7 @@ class Conversion {
     private readonly output: Output,
     private readonly say: (message: FromTools) => void,
   ) {
-    this.meter = new Meter(job.weights, (progress) => say({ type: "progress", progress }));
+    this.meter = new Meter(job.weights, job.pictures.length > 0, (progress) => say({ type: "progress", progress }));
   }
 
   private attempt(action: () => void, failed: (error: unknown) => Error): number {
@@ -93,12 +95,23 @@ class Conversion {
       ...imports(memory),
       wf: {
         size: (file: number) => this.inputs[file]?.size ?? 0,
-        find: (name: number) => this.inputs.findIndex((i, at) => at > 0 && i.name === text(name)),
+        find: (name: number) => this.inputs.findIndex((i, at) => at > 0 && at < this.job.files.length && i.name === text(name)),
         read: (file: number, offset: number, dst: number, n: number) =>
           this.read(file, offset, dst, n),
         write: (at: number, n: number) => this.write(at, n),
-        layer: (name: number, type: number, loss: number) =>
-          void this.layers.push({ name: text(name), type: text(type).toLowerCase(), loss }),
+        name: (file: number, dst: number, n: number) => {
+          const name = new TextEncoder().encode(this.inputs[file]?.name).subarray(0, n);
+          this.view(dst, name.length).set(name);
+          return name.length;
+        },
+        layer: (name: number, type: number, input: number, loss: number, staticLoss: number) =>
+          void this.layers.push({
+            name: text(name),
+            type: text(type).toLowerCase(),
+            loss,
+            ...(text(input) !== "" && { input: text(input) as "static" | "by row" }),
+            ...(staticLoss > 0 && { staticLoss }),
+          }),
         note: (at: number) => {
           this.notes.push(text(at));
           this.say({ type: "note", text: text(at) });
@@ -155,6 +168,8 @@ class Conversion {
       NORMS.indexOf(job.norm),
       job.fold ? 1 : 0,
       job.untie ? 1 : 0,
+      job.files.length,
+      job.pictures.length,
     );
     if (this.fault !== undefined) {
       throw this.fault;
@@ -177,7 +192,7 @@ type Place = { at: number; bytes: number };
 export async function run(job: ConvertJob, say: (message: FromTools) => void): Promise<void> {
   const inputs: Input[] = [];
   try {
-    for (const file of job.files) {
+    for (const file of [...job.files, ...job.pictures]) {
       inputs.push(openInput(file));
     }
     const places = { worker: job.toolsUrl, ...(job.modules !== undefined && { modules: job.modules }) };
