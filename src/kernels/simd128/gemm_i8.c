@@ -1,4 +1,4 @@
-/* C = A · Wᵀ for an I8 matrix. All of k runs in registers; a block of 64 columns of W (k · 64 bytes) stays in the L1 or L2 cache
+/* C = A · Wᵀ for an I8 matrix. All of k runs in registers; a block of 64 to 256 columns of W stays in the L1 or L2 cache
    while the rows of the tile pass, six at a time, and their sums go through the epilogue at once. Rows of floats are quantized
    first; rows of bytes are read in place where the CPU's dot takes unsigned bytes. The sums are exact integers, so that
    neither the lowering nor any blocking changes a bit. Cost: m · n · k multiply–adds, and the epilogue. */
@@ -15,14 +15,26 @@ typedef struct parts {
     float *row_steps;      /* [ROWS] */
     int32_t *sums;         /* [TILE_ROWS, WF_I8_COLUMNS] */
     wf_i8_factors *factors;
-    int16_t *wide;         /* [8 panels] */
+    int16_t *wide;         /* [panels of a block] */
     uint8_t *bytes;        /* [k]: a row on its way to int16 */
     char *form;            /* [rows, lda] */
     size_t lda;            /* bytes */
 } parts;
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-static size_t wide_bytes(uint32_t k) { return WF_I8_COLUMNS / WF_PANEL * wf_i8_wide_count(wf_i8_groups(k)) * sizeof(int16_t); }
+
+/* Columns of a block: many, since C is written in pieces of as many (3136 × 64 × 256: 27 GMAC/s with 64, 34 with 256), but the block stays
+   near: widened in half of a small L2 cache, bytes in L1. */
+static uint32_t block_columns(wf_dot dot, uint32_t k) {
+    if (dot != WF_DOT_I16) {
+        return k <= 256 ? 128 : 64;
+    }
+    return k <= 256 ? 256 : k <= 512 ? 128 : 64;
+}
+
+static size_t wide_bytes(uint32_t k) {
+    return block_columns(WF_DOT_I16, k) / WF_PANEL * wf_i8_wide_count(wf_i8_groups(k)) * sizeof(int16_t);
+}
 
 static size_t scratch_bytes(uint32_t m, uint32_t k) {
     const size_t k32 = wf_round_up(k, WF_LANES);
@@ -107,8 +119,9 @@ static void row_block(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows)
     for (uint32_t i = 0; i < TILE_ROWS * WF_I8_COLUMNS; i++) {
         s.sums[i] = 0; /* of panels that do not exist */
     }
-    for (uint32_t column = g->n0; column < end; column += WF_I8_COLUMNS) {
-        const uint32_t columns = least(WF_I8_COLUMNS, end - column), panels = wf_i8_panels(g->w->n);
+    const uint32_t most = block_columns(dot, k);
+    for (uint32_t column = g->n0; column < end; column += most) {
+        const uint32_t columns = least(most, end - column), panels = wf_i8_panels(g->w->n);
         wf_i8_factors_make(g, column, columns, wf_form_offset(dot, g->i8->is_static ? g->i8->in.zero : 128), s.factors);
         t.b = wf_i8_panel(g->w, column / WF_PANEL);
         t.wide = NULL;

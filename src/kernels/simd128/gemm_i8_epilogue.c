@@ -14,16 +14,17 @@
 static const float gelu_table[] = {3.7f,          -3.7f,          0.5f,           -4.899729e-07f, 2.6888738e-05f,
                                    -6.175015e-4f, 7.848696e-3f,   -6.2587716e-2f, 0.39647508f};
 
-/* Four vectors at a time: each coefficient is loaded once for all. */
-WF_INLINE void gelu_for_bytes(v128_t x[4]) {
+/* N vectors at a time: each coefficient is loaded once for all. */
+enum { N = 2 }; /* four, and V8 spills */
+WF_INLINE void gelu_for_bytes(v128_t *x) {
     const float *k = wf_table(gelu_table);
-    v128_t y[4], t[4], t2[4], p[4], c = wf_f32x4_at(k, 0), d = wf_f32x4_at(k, 1);
-    WF_EACH(v, 4) y[v] = wasm_f32x4_pmax(d, wasm_f32x4_pmin(c, x[v]));
-    WF_EACH(v, 4) t[v] = wasm_f32x4_mul(y[v], y[v]);
-    WF_EACH(v, 4) t2[v] = wasm_f32x4_mul(t[v], t[v]);
-    wf_poly(k + 3, 5, t, t2, p, 4);
+    v128_t y[N], t[N], t2[N], p[N], c = wf_f32x4_at(k, 0), d = wf_f32x4_at(k, 1);
+    WF_EACH(v, N) y[v] = wasm_f32x4_pmax(d, wasm_f32x4_pmin(c, x[v]));
+    WF_EACH(v, N) t[v] = wasm_f32x4_mul(y[v], y[v]);
+    WF_EACH(v, N) t2[v] = wasm_f32x4_mul(t[v], t[v]);
+    wf_poly(k + 3, 5, t, t2, p, N);
     c = wf_f32x4_at(k, 2);
-    WF_EACH(v, 4) x[v] = wasm_f32x4_mul(x[v], wf_madd(y[v], p[v], c));
+    WF_EACH(v, N) x[v] = wasm_f32x4_mul(x[v], wf_madd(y[v], p[v], c));
 }
 
 static const int32_t bits_table[] = {0x4b400000};
@@ -44,6 +45,7 @@ WF_INLINE void four_vectors(const block *b, uint32_t at, v128_t x[4], const bool
     }
     if (gelu && bytes) {
         gelu_for_bytes(x);
+        gelu_for_bytes(x + 2);
     } else if (gelu) {
         wf_gelu_many(x, 4);
     }
@@ -56,7 +58,9 @@ WF_INLINE void four_vectors(const block *b, uint32_t at, v128_t x[4], const bool
     }
 }
 
-WF_INLINE void one_row(const block *b, uint32_t columns, const bool gelu, const bool tail, const bool bytes) {
+/* The block is copied: what a pointer in memory points to might be the pointer itself, and each store would have it loaded again. */
+WF_INLINE void one_row(const block *of, uint32_t columns, const bool gelu, const bool tail, const bool bytes) {
+    const block copy = *of, *const b = &copy;
     const v128_t rounding = wasm_f32x4_splat(b->rounding), bits = wf_i32x4_at(wf_table(bits_table), 0);
     const v128_t lowest = wf_f32x4_at(wf_table(lowest_table), 0);
     for (uint32_t j = 0; j < columns; j += 16) {

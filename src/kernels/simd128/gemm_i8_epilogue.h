@@ -6,7 +6,7 @@
 
 #include "kernels/codec.h"
 
-enum { WF_I8_COLUMNS = 64 }; /* of a column block */
+enum { WF_I8_COLUMNS = 256 }; /* of a column block, at most */
 
 /* Factors of the columns of a block, made once for all rows of a tile. */
 typedef struct wf_i8_factors {
