@@ -34,6 +34,7 @@ function tools(source, { stop = () => false } = {}) {
         return 0;
       },
       write: (at, n) => (chunks.push(bytes(at, n).slice()), 0),
+      name: () => 0,
       layer: (name) => void layers.push(text(name)),
       note: (at) => void notes.push(text(at)),
       progress: (phase) => void phases.add(text(phase)),
@@ -54,7 +55,7 @@ function tools(source, { stop = () => false } = {}) {
     x, notes, phases, bytes, place,
     convert(type, maxLoss = -1) {
       const [name, kind, config] = place("poolformer_tiny.pth.tar", type, "");
-      return x.wf_convert(name, kind, config, 0, config, config, 0, config, maxLoss, 0, 0);
+      return x.wf_convert(name, kind, config, 0, config, config, 0, config, maxLoss, 0, 0, 0, 1, 0);
     },
     result: () => Buffer.concat(chunks),
     error: () => text(x.wf_error_text()),
