@@ -100,7 +100,7 @@ static ahead ahead_of(const wf_gemm *g, wf_panel_block block, uint32_t panel, ui
 }
 
 static void row_block(const wf_gemm *g, uint32_t row, uint32_t rows, wf_panel_block block, float *buffer) {
-    const uint32_t k = g->w->k, kc = k_block(k), panel_end = (g->n1 + WF_PANEL - 1) / WF_PANEL;
+    const uint32_t k = g->w->k, kc = buffer == NULL && g->m <= 3 ? k : k_block(k), panel_end = (g->n1 + WF_PANEL - 1) / WF_PANEL;
     const uint32_t at_once = panels_at_once(g->m, buffer != NULL);
     for (uint32_t k0 = 0; k0 < k; k0 += kc) {
         wf_f32_tile t = {.a = g->a + (size_t)row * g->lda + k0, .lda = g->lda, .ldc = g->ldc,
@@ -115,7 +115,7 @@ static void row_block(const wf_gemm *g, uint32_t row, uint32_t rows, wf_panel_bl
             t.b = b[0];
             t.panel = panels > 1 ? (size_t)(b[1] - b[0]) : 0;
             ahead next = {0};
-            if (buffer == NULL && (uint64_t)k * g->w->n > NEAR_FLOATS) {
+            if (g->m > 1 && buffer == NULL && (uint64_t)k * g->w->n > NEAR_FLOATS) {
                 next = ahead_of(g, block, p + panels, panel_end, k0, kc, at_once);
             }
             rows_times_panels(g, t, row, rows, p, panels, k0 + t.kc == k, &next);

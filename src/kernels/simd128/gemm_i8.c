@@ -2,13 +2,15 @@
    while the rows of the tile pass, six at a time, and their sums go through the epilogue at once. Rows of floats are quantized
    first; rows of bytes are read in place where the CPU's dot takes unsigned bytes. The sums are exact integers, so that
    neither the lowering nor any blocking changes a bit. Cost: m · n · k multiply–adds, and the epilogue. */
+#include <string.h>
+
 #include "kernels/simd128/byte_rows.h"
 #include "kernels/simd128/codecs.h"
 #include "kernels/simd128/gemm_i8_epilogue.h"
 #include "kernels/simd128/gemm_i8_tile.h"
 #include "kernels/simd128/i8_panel.h"
 
-enum { ROWS = 96, TILE_ROWS = 6 };
+enum { ROWS = 96, TILE_ROWS = 6, ROW_UNIT = 16 };
 
 /* Parts of the scratch memory, each 64-byte aligned. */
 typedef struct parts {
@@ -90,7 +92,7 @@ static void rows_times_block(const wf_gemm *g, const wf_i8_tile *all, wf_dot dot
                              uint32_t columns, const parts *s) {
     const uint32_t panels = least(columns / WF_PANEL, wf_i8_panels(g->w->n) - column / WF_PANEL);
     const uint32_t most = wf_i8_tile_rows(dot), tiles = (rows + most - 1) / most;
-    const uint32_t group = dot == WF_DOT_I16 ? (rows == 1 ? 2 : 1) : rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+    const uint32_t group = dot == WF_DOT_I16 ? 1 : rows == 1 ? 4 : rows <= 3 ? 2 : 1;
     const bool dynamic = !g->i8->is_static;
     wf_i8_tile t = *all;
     t.ldc = WF_I8_COLUMNS;
@@ -135,8 +137,58 @@ static void row_block(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows)
     }
 }
 
+/* One row by 16-bit products: two panels at once, and those half of all columns apart, so that the weights come in two long streams
+   (README.md, "One row"). */
+static void one_row(const wf_gemm *g, wf_dot dot) {
+    const uint32_t k = g->w->k, end = (g->n1 == g->w->n ? g->ldc : g->n1) - g->n0, most = block_columns(dot, k);
+    const uint32_t half = wf_round_up((end + 1) / 2, ROW_UNIT), all = wf_i8_panels(g->w->n);
+    const size_t size = wf_i8_panel_bytes(k);
+    parts s = parts_of(g->scratch, dot, k);
+    int32_t *sums[2] = {s.sums, s.sums + WF_I8_COLUMNS}, *start[2] = {s.sums + 2 * WF_I8_COLUMNS, s.sums + 3 * WF_I8_COLUMNS};
+    wf_i8_tile t = {.groups = wf_i8_groups(k), .repeat = 1};
+    prepare_rows(g, dot, 0, 1, &s, &t);
+    const int32_t offset = wf_form_offset(dot, g->i8->is_static ? g->i8->in.zero : 128);
+    const float *steps = g->i8->is_static ? NULL : s.row_steps;
+    for (uint32_t x = 0; x < half && x < end; x += most) {
+        const uint32_t at[2] = {g->n0 + x, g->n0 + half + x};
+        uint32_t columns[2] = {least(least(most, half - x), end - x), 0}, panels[2];
+        columns[1] = half + x < end ? least(columns[0], end - half - x) : 0;
+        for (int i = 0; i < 2; i++) {
+            panels[i] = at[i] / WF_PANEL < all ? least(columns[i] / WF_PANEL, all - at[i] / WF_PANEL) : 0;
+            wf_i8_factors_make(g, at[i], columns[i], offset, s.factors);
+            memcpy(start[i], s.factors->start, columns[i] * sizeof(int32_t));
+            memset(sums[i], 0, columns[i] * sizeof(int32_t)); /* of panels that do not exist */
+        }
+        for (uint32_t p = 0; p < panels[0]; p++) {
+            const uint32_t pair = p < panels[1] ? 2 : 1;
+            int32_t begin[2 * WF_PANEL], out[2 * WF_PANEL];
+            for (uint32_t i = 0; i < pair; i++) {
+                memcpy(begin + i * WF_PANEL, start[i] + p * WF_PANEL, WF_PANEL * sizeof(int32_t));
+            }
+            t.b = wf_i8_panel(g->w, at[0] / WF_PANEL + p);
+            t.panel = (size_t)(half / WF_PANEL) * size;
+            t.start = begin;
+            t.c = out;
+            wf_gemm_i8_tile(&t, dot, 1, pair);
+            for (uint32_t i = 0; i < pair; i++) {
+                memcpy(sums[i] + p * WF_PANEL, out + i * WF_PANEL, WF_PANEL * sizeof(int32_t));
+            }
+        }
+        for (int i = 1; i >= 0; i--) { /* the factors of the second block are there */
+            if (i == 0) {
+                wf_i8_factors_make(g, at[0], columns[0], offset, s.factors);
+            }
+            wf_i8_epilogue(g, s.factors, 0, 1, at[i], columns[i], sums[i], steps);
+        }
+    }
+}
+
 static void gemm(const wf_gemm *g) {
     wf_dot dot = wf_dot_current();
+    if (g->m == 1 && dot == WF_DOT_I16) {
+        one_row(g, dot);
+        return;
+    }
     uint32_t blocks = (g->m + ROWS - 1) / ROWS;
     for (uint32_t i = 0, row = 0; i < blocks; i++) {
         uint32_t rows = g->m / blocks + (i < g->m % blocks ? 1 : 0);

@@ -102,57 +102,38 @@ WF_INLINE void two_elements(const unpacker *u, const panel_block *b, uint32_t i,
     out[3] = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(second)), scale[1]);
 }
 
-/* Sixteen elements of k, of the low or the high nibbles, of two panels side by side, which hides that the sums of one
-   wait for each other. The sums wait in C. */
-WF_INLINE void half_blocks(const unpacker *u, const panel_block *const b[2], const float *x, const bool high,
-                           const uint32_t panels, float *c, bool first) {
-    v128_t scale[4], sum[4];
-    WF_UNROLL for (uint32_t v = 0; v < 2 * panels; v++) {
-        scale[v] = wasm_v128_load(b[v / 2]->scale + v % 2 * 4);
-        sum[v] = first ? wasm_f32x4_splat(0) : wasm_v128_load(c + 4 * v);
-    }
+/* Sixteen elements of k, of the low or the high nibbles of a block. */
+WF_INLINE void half_block(const unpacker *u, const panel_block *b, const float *x, const bool high, const v128_t scale[2], v128_t sum[2]) {
     for (uint32_t i = 0; i < HALF; i += 2) {
-        WF_UNROLL for (uint32_t p = 0; p < panels; p++) {
-            v128_t w[4];
-            two_elements(u, b[p], i, high, scale + 2 * p, w);
-            v128_t x0 = wasm_v128_load32_splat(x + i), x1 = wasm_v128_load32_splat(x + i + 1);
-            WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
-                v128_t *s = &sum[2 * p + v];
-                *s = wf_madd(x1, w[2 + v], wf_madd(x0, w[v], *s));
-            }
+        v128_t w[4], x0 = wasm_v128_load32_splat(x + i), x1 = wasm_v128_load32_splat(x + i + 1);
+        two_elements(u, b, i, high, scale, w);
+        WF_UNROLL for (uint32_t v = 0; v < 2; v++) {
+            sum[v] = wf_madd(x1, w[2 + v], wf_madd(x0, w[v], sum[v]));
         }
     }
-    WF_UNROLL for (uint32_t v = 0; v < 2 * panels; v++) {
-        wasm_v128_store(c + 4 * v, sum[v]);
-    }
 }
 
-WF_INLINE void row_blocks(const unpacker *u, const wf_gemm *g, uint32_t panel, const uint32_t panels, uint32_t b) {
-    const uint32_t blocks = blocks_of(g->w->k);
-    const panel_block *at = (const panel_block *)g->w->data + (size_t)panel * blocks + b;
-    const panel_block *const in[2] = {at, panels > 1 ? at + blocks : at};
-    const float *x = g->a + b * WF_Q4_0_BLOCK;
-    float *c = g->c + (size_t)panel * WF_PANEL;
-    half_blocks(u, in, x, false, panels, c, b == 0);
-    half_blocks(u, in, x + HALF, true, panels, c, false);
-}
-
-/* Up to four panels, streams side by side: one alone would leave the memory idle. */
-static uint32_t row_panels(const wf_gemm *g, uint32_t panel, uint32_t left) {
+/* A row has zeros up to a multiple of 32, and so have the weights. The sums wait in C. */
+static void row_panels(const wf_gemm *g, uint32_t panel, uint32_t apart, uint32_t count) {
     const int32_t *k = wf_table(nibble_table);
     const unpacker u = {wf_i32x4_at(k, 0), wf_i32x4_at(k, 1)};
-    const uint32_t panels = left < 4 ? left : 4;
-    /* A row has zeros up to a multiple of 32, and so have the weights. */
-    for (uint32_t b = 0; b < blocks_of(g->w->k); b++) {
-        uint32_t p = 0;
-        for (; p + 2 <= panels; p += 2) {
-            row_blocks(&u, g, panel + p, 2, b);
-        }
-        if (p < panels) {
-            row_blocks(&u, g, panel + p, 1, b);
+    const uint32_t blocks = blocks_of(g->w->k);
+    const panel_block *in = (const panel_block *)g->w->data + (size_t)panel * blocks;
+    for (uint32_t b = 0; b < blocks; b++) {
+        for (uint32_t p = 0; p < count; p++) {
+            const panel_block *at = in + (size_t)p * apart * blocks + b;
+            const v128_t scale[2] = {wasm_v128_load(at->scale), wasm_v128_load(at->scale + 4)};
+            const float *x = g->a + b * WF_Q4_0_BLOCK;
+            float *c = g->c + (size_t)(panel + p * apart) * WF_PANEL;
+            v128_t sum[2] = {wasm_f32x4_splat(0), wasm_f32x4_splat(0)};
+            WF_UNROLL for (uint32_t v = 0; b > 0 && v < 2; v++) {
+                sum[v] = wasm_v128_load(c + 4 * v);
+            }
+            half_block(&u, at, x, false, scale, sum);
+            half_block(&u, at, x + HALF, true, scale, sum);
+            wf_gemm_row_store(g, panel + p * apart, sum);
         }
     }
-    return panels;
 }
 
 static void gemm(const wf_gemm *g) {

@@ -72,24 +72,16 @@ WF_INLINE void row_block(const unpacker *u, const wf_q8_0_panel_block *in, const
     wasm_v128_store(c + 4, sum[1]);
 }
 
-/* Some panels, streams side by side: one alone would leave the memory idle. */
-static void row_times(const wf_gemm *g, uint32_t panel, uint32_t panels) {
+/* A row has zeros up to a multiple of 32, and so have the weights. */
+static void row_panels(const wf_gemm *g, uint32_t panel, uint32_t apart, uint32_t count) {
     const unpacker u = make_unpacker();
     const uint32_t blocks = wf_q8_0_blocks(g->w->k);
     const wf_q8_0_panel_block *in = wf_q8_0_panel(g->w, panel);
-    float *c = g->c + (size_t)panel * WF_PANEL;
-    /* A row has zeros up to a multiple of 32, and so have the weights. */
     for (uint32_t b = 0; b < blocks; b++) {
-        for (uint32_t p = 0; p < panels; p++) {
-            row_block(&u, in + p * blocks + b, g->a + b * WF_Q8_K, c + p * WF_PANEL, b == 0);
+        for (uint32_t p = 0; p < count; p++) {
+            row_block(&u, in + (size_t)p * apart * blocks + b, g->a + b * WF_Q8_K, g->c + (size_t)(panel + p * apart) * WF_PANEL, b == 0);
         }
     }
-}
-
-static uint32_t row_panels(const wf_gemm *g, uint32_t panel, uint32_t left) {
-    uint32_t panels = left < 4 ? left : 4;
-    row_times(g, panel, panels);
-    return panels;
 }
 
 static void gemm(const wf_gemm *g) {

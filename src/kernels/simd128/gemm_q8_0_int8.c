@@ -36,12 +36,12 @@ static parts parts_of(void *scratch, wf_dot dot, uint32_t k) {
     return p;
 }
 
-/* All rows of the block against the panel (or two) at t->b; rows are dealt out evenly to tiles. */
-static void rows_times_panels(wf_q8_0_tile t, wf_dot dot, uint32_t rows, uint32_t panels) {
+/* All rows of the block against the panel at t->b; rows are dealt out evenly to tiles. */
+static void rows_times_panel(wf_q8_0_tile t, wf_dot dot, uint32_t rows) {
     uint32_t most = wf_q8_0_tile_rows(dot), tiles = (rows + most - 1) / most;
     for (uint32_t i = 0; i < tiles; i++) {
         uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0);
-        wf_gemm_q8_0_tile(&t, dot, count, panels);
+        wf_gemm_q8_0_tile(&t, dot, count, 1);
         t.a = (const char *)t.a + count * t.lda;
         t.c += count * t.ldc;
     }
@@ -49,26 +49,25 @@ static void rows_times_panels(wf_q8_0_tile t, wf_dot dot, uint32_t rows, uint32_
 
 static void row_block(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows) {
     const uint32_t all = wf_q8_0_blocks(g->w->k), panel_end = (g->n1 + WF_PANEL - 1) / WF_PANEL;
-    const uint32_t at_once = rows == 1 ? 2 : 1;
     const bool widen = dot == WF_DOT_I16 && rows > wf_q8_0_tile_rows(dot);
     parts s = parts_of(g->scratch, dot, g->w->k);
     for (uint32_t i = 0; i < rows; i++) {
         s.steps[i] = wf_quantize_row(dot, g->a + (size_t)(row + i) * g->lda, all * WF_Q8_K, s.q + i * s.lda);
     }
-    for (uint32_t first = 0; first < all; first += KC_BLOCKS) {
+    const uint32_t most = widen ? KC_BLOCKS : all;
+    for (uint32_t first = 0; first < all; first += most) {
         wf_q8_0_tile t = {.a = s.q + wf_quantized_row_bytes(dot, first * WF_Q8_K), .lda = s.lda, .panel = all,
-                          .ldc = g->ldc, .blocks = least(KC_BLOCKS, all - first), .first = first == 0};
-        for (uint32_t p = g->n0 / WF_PANEL, panels; p < panel_end; p += panels) {
-            panels = least(at_once, panel_end - p);
+                          .ldc = g->ldc, .blocks = least(most, all - first), .first = first == 0};
+        for (uint32_t p = g->n0 / WF_PANEL; p < panel_end; p++) {
             t.b = wf_q8_0_panel(g->w, p) + first;
             t.c = g->c + (size_t)row * g->ldc + (size_t)p * WF_PANEL;
             if (widen) {
                 wf_q8_0_widen(t.b, t.blocks, s.wide);
                 t.wide = s.wide;
             }
-            rows_times_panels(t, dot, rows, panels);
+            rows_times_panel(t, dot, rows);
             if (first + t.blocks == all) {
-                wf_gemm_epilogue(g, row, rows, p * WF_PANEL, panels * WF_PANEL, s.steps);
+                wf_gemm_epilogue(g, row, rows, p * WF_PANEL, WF_PANEL, s.steps);
             }
         }
     }
@@ -77,8 +76,31 @@ static void row_block(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows)
     }
 }
 
+/* One row: two panels at once, and those half of all apart, so that the weights come in two long streams. One leaves the memory of some
+   CPUs idle, and what jumps every few KB is not read ahead (README.md, "One row"). */
+static void one_row(const wf_gemm *g, wf_dot dot) {
+    const uint32_t all = wf_q8_0_blocks(g->w->k), first = g->n0 / WF_PANEL, panels = (g->n1 + WF_PANEL - 1) / WF_PANEL - first;
+    const uint32_t half = (panels + 1) / 2;
+    parts s = parts_of(g->scratch, dot, g->w->k);
+    s.steps[0] = wf_quantize_row(dot, g->a, all * WF_Q8_K, s.q);
+    wf_q8_0_tile t = {.a = s.q, .panel = (size_t)half * all, .apart = (size_t)half * WF_PANEL, .blocks = all, .first = true};
+    for (uint32_t p = 0; p < half; p++) {
+        t.b = wf_q8_0_panel(g->w, first + p);
+        t.c = g->c + (size_t)(first + p) * WF_PANEL;
+        wf_gemm_q8_0_tile(&t, dot, 1, p + half < panels ? 2 : 1);
+    }
+    wf_gemm_epilogue(g, 0, 1, g->n0, panels * WF_PANEL, s.steps);
+    if (g->n1 == g->w->n) {
+        wf_gemm_zero_lanes(g, 0, 1);
+    }
+}
+
 static void gemm(const wf_gemm *g) {
     wf_dot dot = wf_dot_current();
+    if (g->m == 1) {
+        one_row(g, dot);
+        return;
+    }
     uint32_t blocks = (g->m + ROWS - 1) / ROWS;
     for (uint32_t i = 0, row = 0; i < blocks; i++) {
         uint32_t rows = g->m / blocks + (i < g->m % blocks ? 1 : 0);

@@ -24,7 +24,7 @@ WF_INLINE void add_block(const wf_q8_0_tile *t, uint32_t block, const uint32_t r
     }
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
-            float *c = t->c + i * t->ldc + 4 * j;
+            float *c = t->c + i * t->ldc + j / 2 * t->apart + 4 * (j % 2);
             v128_t old = fresh ? wasm_f32x4_splat(0) : wasm_v128_load(c);
             wasm_v128_store(c, wf_madd(wasm_f32x4_convert_i32x4(sum[i * vectors + j]), scale[j], old));
         }

@@ -12,7 +12,8 @@ typedef struct wf_q8_0_tile {
     const wf_q8_0_panel_block *b;        /* panel p begins at b + p·panel */
     size_t panel;
     const wf_q8_0_wide_block *wide;      /* the first panel's blocks, widened; NULL = widen on the way */
-    float *c; size_t ldc;                /* [rows, 8·panels] */
+    float *c; size_t ldc;                /* [rows, 8], of a second panel `apart` behind */
+    size_t apart;
     uint32_t blocks;
     bool first; /* C is taken as zero */
 } wf_q8_0_tile;
