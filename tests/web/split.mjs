@@ -118,7 +118,8 @@ for (const worker of [true, false]) {
     await using(`${address(foreign[1])}?key=a-00009-of-00009.gguf&x=1#there`, { worker });
     const tail = "?key=a-00009-of-00009.gguf&x=1";
     const names = foreign.map((p) => `/${basename(p)}${tail}`);
-    check(`each part twice, with the query (${on})`, asked.join() === [...names, ...names].join(), asked.join(" "));
+    const mine = asked.filter((url) => url.endsWith(tail)); // an answer that an earlier load no longer wanted may come late
+    check(`each part twice, with the query (${on})`, mine.join() === [...names, ...names].join(), asked.join(" "));
     check(`no connection waits for its turn (${on})`, mostOpen <= 2, `${mostOpen} at once`);
     mostOpen = 0;
     let calls = 0;
