@@ -102,7 +102,7 @@
       ...line("File", `${name}, ${bytes(size)}`),
       ...line("Architecture", report.architecture),
       ...line("Tensors", `${report.writtenTensors} of ${report.sourceTensors} in the source, ${report.leftOut} left out`),
-      ...line("Loss", `${loss(report.loss)} relative to the source in double precision (allowed ${loss(report.maxLoss)})`),
+      ...line("Loss", `${loss(report.loss)} relative to the source ${report.pictures > 0 ? `on ${report.pictures} of the pictures` : "in double precision"} (allowed ${loss(report.maxLoss)})`),
       ...line("Time", `${(report.ms / 1000).toFixed(1)} s, with ${bytes(report.memory)} of memory`),
     );
     const worst = [...report.layers].sort((a, b) => b.loss - a.loss).slice(0, 5);
