@@ -88,7 +88,18 @@ static void report_notes(const wf_mapping *m, const wf_convert_options *o) {
     }
 }
 
-/* The refusal names the layers whose weights suffer most: what the loss comes from, and what to keep wider. */
+/* Of calibrated matrices, the three whose products change most. */
+static void worst_products(const wf_mapping *m, wf_layer_loss worst[WF_WORST_LAYERS]) {
+    memset(worst, 0, WF_WORST_LAYERS * sizeof *worst);
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        if (m->int8[i].channels != 0) {
+            wf_layer_loss one = {m->rows[i].source->name, m->int8[i].loss};
+            wf_emit_insert_worst(worst, one);
+        }
+    }
+}
+
+/* The refusal names the layers that suffer most: what the loss comes from, and what to keep wider. */
 static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, const wf_convert_report *r, wf_error *err) {
     if (!(r->loss < 1e300)) {
         return wf_fail(err, WF_E_LOSS, "convert", -1,
@@ -97,15 +108,21 @@ static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, c
     }
     wf_layer_loss worst[WF_WORST_LAYERS];
     char list[3 * 96] = "";
-    WF_TRY(wf_emit_worst(m, o->type, worst, err));
+    const bool calibrated = m->int8 != NULL;
+    if (calibrated) {
+        worst_products(m, worst);
+    } else {
+        WF_TRY(wf_emit_worst(m, o->type, worst, err));
+    }
     for (int i = 0; i < WF_WORST_LAYERS && worst[i].name != NULL; i++) {
         size_t at = strlen(list);
         snprintf(list + at, sizeof list - at, "%s%.64s (%.2g)", i == 0 ? "" : ", ", worst[i].name, worst[i].loss);
     }
     return wf_fail(err, WF_E_LOSS, "convert", -1,
-                   "stored as %s the model's output differs from the source by %.3g (relative), more than --max-loss %.3g; the weights "
-                   "that change most are %s: choose a wider type or allow the loss",
-                   wf_dtype_get(o->type)->name, r->loss, r->max_loss, list[0] != '\0' ? list : "none");
+                   "stored as %s the model's output differs from the source by %.3g (relative), more than --max-loss %.3g; the %s "
+                   "that change most are %s: %schoose a wider type or allow the loss",
+                   wf_dtype_get(o->type)->name, r->loss, r->max_loss, calibrated ? "products" : "weights", list[0] != '\0' ? list : "none",
+                   calibrated ? "leave such matrices in f16 (--keep), convert without pictures, " : "");
 }
 
 /* What the self-test reads: a picture, or so many tokens that their logits stay small beside the weights. */

@@ -124,6 +124,16 @@ wf_status wf_emit_layer_loss(const wf_mapping *m, const wf_map_row *r, wf_dtype 
     return status;
 }
 
+void wf_emit_insert_worst(wf_layer_loss worst[WF_WORST_LAYERS], wf_layer_loss one) {
+    for (int w = 0; w < WF_WORST_LAYERS; w++) {
+        if (one.loss > worst[w].loss) {
+            wf_layer_loss moved = worst[w];
+            worst[w] = one;
+            one = moved;
+        }
+    }
+}
+
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err) {
     memset(worst, 0, WF_WORST_LAYERS * sizeof *worst);
     for (uint32_t i = 0; i < m->row_count; i++) {
@@ -132,13 +142,7 @@ wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[
             continue;
         }
         WF_TRY(wf_emit_layer_loss(m, &m->rows[i], type, &one.loss, err));
-        for (int w = 0; w < WF_WORST_LAYERS; w++) { /* insertion into a list of three */
-            if (one.loss > worst[w].loss) {
-                wf_layer_loss moved = worst[w];
-                worst[w] = one;
-                one = moved;
-            }
-        }
+        wf_emit_insert_worst(worst, one);
     }
     return WF_OK;
 }

@@ -123,7 +123,7 @@ static void change_first(fit *f, uint32_t count) {
         wf_int8_input *in = &f->m->int8[f->order[i]];
         *in = f->grids[i];
         if (i < count) {
-            *in = (wf_int8_input){false, 0, 0, NULL, in->channels};
+            *in = (wf_int8_input){.channels = in->channels};
         }
     }
 }
@@ -163,6 +163,9 @@ static wf_status narrow(fit *f, double max_loss, double *loss) {
 /* ---- saying ---- */
 
 static wf_status report_layers(const fit *f) {
+    for (uint32_t i = 0; i < f->m->row_count; i++) {
+        f->m->int8[i].loss = f->layers[i].channels != 0 ? f->layers[i].loss[is_static(f, i) ? 0 : 1] : 0;
+    }
     for (uint32_t i = 0; i < f->m->row_count && f->o->layer != NULL; i++) {
         const wf_map_row *r = &f->m->rows[i];
         const wf_layer_view *v = &f->layers[i];
@@ -173,7 +176,7 @@ static wf_status report_layers(const fit *f) {
         if (l.type == WF_I8 && v->channels != 0) {
             bool fixed = is_static(f, i);
             l.input = fixed ? "static" : "by row";
-            l.loss = v->loss[fixed ? 0 : 1];
+            l.loss = f->m->int8[i].loss;
             l.static_loss = fixed ? 0 : v->loss[0];
         } else {
             WF_TRY(wf_emit_layer_loss(f->m, r, WF_I8, &l.loss, f->err));
@@ -188,10 +191,12 @@ static void note_change(const fit *f, double before, double max_loss) {
     char line[256];
     for (uint32_t i = 0; i < f->m->row_count; i++) {
         all += f->layers[i].channels != 0;
-        by_row += f->layers[i].channels != 0 && !f->m->int8[i].is_static;
+    }
+    for (uint32_t i = 0; i < f->length; i++) {
+        by_row += !f->m->int8[f->order[i]].is_static;
     }
     snprintf(line, sizeof line, "int8: with a static grid wherever one suits, the output would differ by %.2g, more than the %.2g allowed; the inputs of "
-             "%u of %u matrices get a step for each row instead", before, max_loss, (unsigned)by_row, (unsigned)all);
+             "%u more of %u matrices get a step for each row", before, max_loss, (unsigned)by_row, (unsigned)all);
     if (f->o->note != NULL) {
         f->o->note(f->o->user, line);
     }
@@ -214,8 +219,13 @@ static wf_status run(fit *f, double max_loss, wf_convert_report *report) {
 wf_status wf_int8_fit(wf_mapping *m, const wf_convert_options *o, const wf_layer_view *layers, double max_loss,
                       wf_convert_report *report, wf_error *err) {
     fit f = {.m = m, .o = o, .layers = layers, .err = err};
-    for (uint32_t i = 0; i < o->picture_count && f.count < MOST_HELD_BACK; i++) {
-        if (wf_calibrate_is_held_back(o, i)) {
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < o->picture_count; i++) {
+        held += wf_calibrate_is_held_back(o, i);
+    }
+    const uint32_t wanted = held < MOST_HELD_BACK ? held : MOST_HELD_BACK; /* spread evenly over them: a folder may be in the order of classes */
+    for (uint32_t i = 0, at = 0; i < o->picture_count; i++) {
+        if (wf_calibrate_is_held_back(o, i) && (uint64_t)at++ * wanted / held >= f.count && f.count < wanted) {
             f.pictures[f.count++] = i;
         }
     }

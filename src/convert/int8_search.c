@@ -169,7 +169,7 @@ static double held_back_loss(const wf_layer_view *v, const product *p, double er
 }
 
 wf_status wf_int8_choose_static(const wf_mapping *m, wf_layer_view *v, wf_int8_input *in, wf_error *err) {
-    const wf_int8_input by_row = {false, 0, 0, NULL, v->channels};
+    const wf_int8_input by_row = {.channels = v->channels};
     const int best = v->error[1] < v->error[0];
     product p;
     WF_TRY(product_make(m, v, &p, err));
@@ -230,7 +230,7 @@ static wf_status try_gains(const wf_mapping *m, wf_layer_view *v, product *p, fl
                            wf_int8_input *in, wf_error *err) {
     static const float alphas[] = {0.3f, 0.5f, 0.7f, 0.9f};
     float *trial = gains + v->channels, low, high;
-    wf_int8_input plain = {true, 0, 0, NULL, v->channels};
+    wf_int8_input plain = {.is_static = true, .channels = v->channels};
     double best, loss;
     gained_range(v, NULL, &low, &high);
     set_grid(&plain, low, high);
@@ -238,7 +238,7 @@ static wf_status try_gains(const wf_mapping *m, wf_layer_view *v, product *p, fl
     WF_TRY(product_loss(m, v, p, &plain, &best, err));
     best *= 0.97; /* gains must pay for the work that they are */
     for (size_t i = 0; i < sizeof alphas / sizeof alphas[0]; i++) {
-        wf_int8_input t = {true, 0, 0, trial, v->channels};
+        wf_int8_input t = {.is_static = true, .gain = trial, .channels = v->channels};
         make_gain(v, largest, alphas[i], trial);
         gained_range(v, trial, &low, &high);
         set_grid(&t, low, high);

@@ -54,7 +54,8 @@ typedef struct wf_int8_input {
     bool is_static; /* false: a step for each row, found at run time */
     float scale, zero;
     float *gain; /* [channels] in the arena, or NULL */
-    uint32_t channels;
+    uint32_t channels; /* 0: the matrix is none of I8, or was never met */
+    double loss;       /* ‖Ŷ − Y‖ / ‖Y‖ of its product, on the pictures */
 } wf_int8_input;
 
 typedef struct wf_map_list {
@@ -269,6 +270,7 @@ typedef struct wf_layer_loss {
     const char *name; /* in the source */
     double loss;
 } wf_layer_loss;
+void wf_emit_insert_worst(wf_layer_loss worst[WF_WORST_LAYERS], wf_layer_loss one); /* into a list in this order */
 wf_status wf_emit_worst(const wf_mapping *m, wf_dtype type, wf_layer_loss worst[WF_WORST_LAYERS], wf_error *err);
 /* Relative L2 of what one matrix decodes to, stored as `wanted` wants it, against what it was. */
 wf_status wf_emit_layer_loss(const wf_mapping *m, const wf_map_row *r, wf_dtype wanted, double *loss, wf_error *err);

@@ -76,7 +76,7 @@ await attempt('int8 within a smaller budget', async () => {
     const fixed = (report) => report.layers.filter((l) => l.input === 'static').length;
     const free = of(0);
     check('each matrix says where its input lies', free.layers.every((l) => ['static', 'by row'].includes(l.input)), JSON.stringify(free.layers));
-    check('static where it suits', fixed(free) >= 10 && !free.notes.some((n) => /instead/.test(n)), JSON.stringify(free));
+    check('static where it suits', fixed(free) >= 10 && !free.notes.some((n) => /more of/.test(n)), JSON.stringify(free));
     const limit = free.loss * 0.97, less = of(limit);
     check('int8 as few steps by row as are needed', less.loss <= limit && fixed(less) < fixed(free), `${limit} ${JSON.stringify(less)}`);
     check('and says so', less.notes.some((n) => n.startsWith('int8: with a static grid wherever one suits, the output would differ by')), less.notes.join());
