@@ -249,6 +249,22 @@ WF_TEST(linear_i8) {
     }
 }
 
+/* One row and a few, over several blocks of columns, whose last is a short one. */
+WF_TEST(linear_i8_wide) {
+    static const uint32_t shapes[][3] = {{1, 320, 320}, {1, 600, 700}, {1, 40, 333}, {1, 700, 45}, {1, 30, 900}, {2, 600, 333}, {7, 300, 700}, {6, 520, 200}};
+    for (uint32_t i = 0; i < 24; i++) {
+        const uint32_t *s = shapes[i % 8];
+        int8_case c = {.op = WF_OP_LINEAR};
+        char what[96];
+        c.simd.in[0].shape = (wf_shape){1, s[0], 1, s[1], WF_LAYOUT_ROWS};
+        c.simd.out.shape = (wf_shape){1, s[0], 1, s[2], WF_LAYOUT_ROWS};
+        finish_product(&c, s[2], s[1], i * 37 + i / 8);
+        snprintf(what, sizeof what, "%u rows, %u -> %u, parts %u", s[0], s[1], s[2], (i * 37 + i / 8) & 255);
+        check_both(&c, true, what);
+        release(&c);
+    }
+}
+
 WF_TEST(conv2d_i8) {
     static const uint32_t kinds[][3] = {{7, 4, 2}, {3, 2, 1}, {3, 1, 1}, {4, 4, 0}, {1, 1, 0}, {2, 2, 1}};
     static const uint32_t maps[][2] = {{7, 7}, {5, 9}, {14, 14}, {17, 8}};

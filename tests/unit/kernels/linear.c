@@ -99,6 +99,24 @@ WF_TEST(rows_do_not_depend_on_their_neighbours) {
     }
 }
 
+/* A row alone reads its weights in several streams; with few and many panels, and the last stream a short one. */
+WF_TEST(a_row_alone_is_the_row_among_others) {
+    static const uint32_t outs[] = {5, 8, 40, 72, 333};
+    static const wf_dtype types[] = {WF_F32, WF_F16, WF_Q8_0, WF_Q8_0, WF_Q4_0};
+    for (int i = 0; i < 25; i++) {
+        kc_spec s = layer(rows_shape(2, 1, i % 2 ? 650 : 96), outs[i / 5]);
+        s.type = types[i % 5];
+        s.p.int8_rows = i % 5 == 3;
+        kernel_case c;
+        if (kc_init(&c, &s)) {
+            kc_run(&c, KC_SIMD);
+            kc_check_segment(&c, 0);
+            kc_check_segment(&c, 1);
+            kc_free(&c);
+        }
+    }
+}
+
 WF_TEST(a_residual_restores_the_map) {
     kc_spec s = layer(rows_shape(2, 35, 8), 4);
     s.in[1] = (wf_shape){2, 5, 7, 4, WF_LAYOUT_ROWS};
