@@ -9,7 +9,8 @@
 # FAST … SLOW … SMALL …: sources below src/ that do not match FAST, or match SLOW too, get the flags SMALL besides.
 set(WF_ENGINE_LAYERS base tensor kernels graph parts models format media runtime)
 set(WF_ALL_LAYERS ${WF_ENGINE_LAYERS} text convert cli)
-set(WF_WARNINGS -Wall -Wextra -Wshadow -Werror=implicit-function-declaration -Werror=incompatible-pointer-types)
+set(WF_WARNINGS -Wall -Wextra -Wshadow -Werror=implicit-function-declaration -Werror=incompatible-pointer-types
+    -Werror=unused-function) # a test that nothing runs
 
 # stb's headers come from the system; a folder of our own that holds nothing else keeps its other headers out of wasm.
 find_path(WF_STB stb/stb_image.h PATHS /usr/include /usr/local/include NO_CMAKE_FIND_ROOT_PATH)

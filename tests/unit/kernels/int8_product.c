@@ -355,6 +355,7 @@ int main(void) {
     RUN(quantize_u8);
     RUN(linear_i8_by_hand);
     RUN(linear_i8);
+    RUN(linear_i8_wide);
     RUN(conv2d_i8);
     RUN(group_norm_bytes);
     RUN(layer_norm_bytes);

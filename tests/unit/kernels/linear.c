@@ -152,6 +152,7 @@ int main(void) {
     RUN(int8_rows_are_rounded_to_their_grid);
     RUN(long_sums);
     RUN(rows_do_not_depend_on_their_neighbours);
+    RUN(a_row_alone_is_the_row_among_others);
     RUN(a_residual_restores_the_map);
     RUN(linear_refuses);
     return wf_test_done();
