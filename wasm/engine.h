@@ -24,7 +24,7 @@ double engine_error_offset(void);                /* wf_error_offset: −1 where 
 const char *engine_error_where(void);            /* wf_error_where */
 const char *engine_error_text(void);             /* wf_error_text */
 double engine_heap(uint32_t what);               /* wf_heap: 0 live bytes, 1 peak bytes, 2 allocations so far, 3 live blocks */
-uint32_t engine_dot(void);                       /* wf_dot: 0 i16, 1 u8s8, 2 s8s8 (kernels/codec.h) */
+uint32_t engine_dot(void);                       /* wf_dot: 0 i16, 1 u8s8, 2 s8s8, 3 pairs (kernels/codec.h) */
 
 /* ---- model ---- */
 /* wf_integrity: "sha256-…" for the wf_open that follows: of the header of a file with hashes, of the whole of another file. */

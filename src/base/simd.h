@@ -8,7 +8,8 @@
                                       allows it
      wf_dot_i8x16_add(w, x, acc)      four bytes of w · four bytes of x added to each lane of acc; w
                                       is signed, the second operand is what the CPU makes of it
-                                      (dot_probe.c) */
+                                      (dot_probe.c)
+     wf_pairs_i8x16(w, x)             its first step: sums of two products in 16 bits */
 #ifndef WF_BASE_SIMD_H
 #define WF_BASE_SIMD_H
 
@@ -53,6 +54,7 @@
 typedef enum wf_simd_dot { WF_SIMD_DOT_VNNI, WF_SIMD_DOT_SDOT, WF_SIMD_DOT_PMADDUBSW } wf_simd_dot;
 void wf_simd_dot_emulate(wf_simd_dot kind);
 v128_t wf_simd_dot_emulated(v128_t w, v128_t x, v128_t acc);
+v128_t wf_simd_pairs_emulated(v128_t w, v128_t x);
 
 #endif
 
@@ -87,11 +89,13 @@ WF_INLINE v128_t wf_madd(v128_t a, v128_t b, v128_t c) {
 #if !defined(__wasm__)
 #define WF_SIMD_HAS_DOT 1
 WF_INLINE v128_t wf_dot_i8x16_add(v128_t w, v128_t x, v128_t acc) { return wf_simd_dot_emulated(w, x, acc); }
+WF_INLINE v128_t wf_pairs_i8x16(v128_t w, v128_t x) { return wf_simd_pairs_emulated(w, x); }
 #elif defined(WF_RELAXED)
 #define WF_SIMD_HAS_DOT 1
 WF_INLINE v128_t wf_dot_i8x16_add(v128_t w, v128_t x, v128_t acc) {
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, x, acc);
 }
+WF_INLINE v128_t wf_pairs_i8x16(v128_t w, v128_t x) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(w, x); }
 #else
 #define WF_SIMD_HAS_DOT 0
 #endif

@@ -43,7 +43,7 @@ static wf_status measure_loss(const trial *t, const wf_map_reader *reader, uint3
         }
         float step = 1;
         if (t->type == WF_I8) {
-            step = wf_int8_encode(t->plain, s.k, t->encoded);
+            step = wf_int8_encode(t->plain, s.k, t->m->pairs, t->encoded);
         } else {
             type->encode(t->plain, t->encoded, s.stored_k);
         }

@@ -103,7 +103,7 @@ wf_status wf_emit_layer_loss(const wf_mapping *m, const wf_map_row *r, wf_dtype 
         if (status == WF_OK) {
             float step = 1;
             if (s->type == WF_I8) {
-                step = wf_int8_encode(line, s->k, encoded);
+                step = wf_int8_encode(line, s->k, m->pairs, encoded);
             } else {
                 type->encode(line, encoded, s->stored_k);
             }

@@ -2,44 +2,67 @@
        X.weight.scale [out]   the steps
        X.in_scale, X.in_zero [1]   the grid of the input's bytes (absent: a step for each row at run time)
        X.in_gain [channels]   what the input is multiplied by before (absent: 1); the matrix has been divided by it
-   A step is the one with the least squared error among a few that clip the largest weights. Also: which matrices stay F16. */
+   A step is the one with the least squared error among a few that clip the largest weights, or leave room above them where neighbours
+   are to fit together (wf_mapping.pairs). Also: which matrices stay F16. */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "convert/mapping.h"
+#include "kernels/quantize.h"
 
 static int8_t nearest(float x) {
     float v = x < 0 ? x - 0.5f : x + 0.5f;
     return (int8_t)(v >= 127.0f ? 127 : v > -127.0f ? (int)v : -127); /* NaN: −127 */
 }
 
-static double squared_error(const float *w, uint64_t k, float step) {
+/* The integers of two neighbours. Parts of one sign that add up to more than `most` move to the nearest pair that fits. */
+static bool encode_pair(float a, float b, float step, int32_t most, int8_t q[2]) {
+    const int32_t x = nearest(a / step), y = nearest(b / step), size = (x < 0) == (y < 0) ? (x < 0 ? -x - y : x + y) : 0;
+    const int32_t more = size > most ? size - most : 0, sign = x < 0 ? -1 : 1;
+    q[0] = (int8_t)(x - sign * ((more + 1) / 2));
+    q[1] = (int8_t)(y - sign * (more / 2));
+    return more == 0;
+}
+
+/* Encodes a row; the squared error, and whether all pairs fitted. */
+static double encode_row(const float *w, uint64_t k, float step, int32_t most, int8_t *q, bool *fits) {
     double sum = 0;
-    for (uint64_t i = 0; i < k; i++) {
-        double d = (double)w[i] - (double)step * nearest(w[i] / step);
-        sum += d * d;
+    *fits = true;
+    for (uint64_t i = 0; i < k; i += 2) {
+        int8_t pair[2];
+        const bool whole = i + 1 < k;
+        *fits &= encode_pair(w[i], whole ? w[i + 1] : 0, step, most, pair);
+        for (uint64_t j = i; j < i + 1 + whole; j++) {
+            double d = (double)w[j] - (double)step * pair[j - i];
+            sum += d * d;
+            q[j] = pair[j - i];
+        }
     }
     return sum;
 }
 
-float wf_int8_encode(const float *w, uint64_t k, int8_t *q) {
-    static const float parts[] = {1, 0.975f, 0.95f, 0.925f, 0.9f, 0.85f, 0.8f};
+float wf_int8_encode(const float *w, uint64_t k, bool pairs, int8_t *q) {
+    static const float parts[] = {0.8f, 0.85f, 0.9f, 0.925f, 0.95f, 0.975f, 1, 1.08f, 1.16f, 1.25f, 1.35f, 1.5f, 1.7f, 2};
+    const int32_t most = pairs ? WF_PAIRS_MOST : 2 * 127;
     float largest = 0, step = 0;
     double best = 0;
+    bool fits = false;
     for (uint64_t i = 0; i < k; i++) {
         float size = w[i] < 0 ? -w[i] : w[i];
         largest = size > largest && size <= 3e38f ? size : largest;
     }
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && largest > 1e-36f; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && largest > 1e-36f && !(fits && parts[i] > 1); i++) {
         float candidate = largest * parts[i] / 127;
-        double error = squared_error(w, k, candidate);
+        double error = encode_row(w, k, candidate, most, q, &fits);
         if (i == 0 || error < best) {
             best = error;
             step = candidate;
         }
     }
-    for (uint64_t i = 0; i < k; i++) {
-        q[i] = step > 0 ? nearest(w[i] / step) : 0;
+    if (step > 0) {
+        encode_row(w, k, step, most, q, &fits);
+    } else {
+        memset(q, 0, k);
     }
     return step;
 }
@@ -58,7 +81,7 @@ wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *i
             line[k] /= in->gain[k % in->channels];
         }
         if (status == WF_OK) {
-            steps[row] = wf_int8_encode(line, s.k, q + row * s.k);
+            steps[row] = wf_int8_encode(line, s.k, m->pairs, q + row * s.k);
         }
     }
     wf_map_reader_close(&reader);

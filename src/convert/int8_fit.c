@@ -213,7 +213,7 @@ static wf_status run(fit *f, double max_loss, wf_convert_report *report) {
             note_change(f, before, max_loss);
         }
     }
-    return report_layers(f);
+    return report->loss <= max_loss || !f->m->pairs ? report_layers(f) : WF_OK; /* or there will be another trial */
 }
 
 wf_status wf_int8_fit(wf_mapping *m, const wf_convert_options *o, const wf_layer_view *layers, double max_loss,

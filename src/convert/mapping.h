@@ -107,6 +107,7 @@ typedef struct wf_mapping {
     bool grid_bound;          /* runs at its own picture size only */
     const char *keep;         /* patterns of matrices that stay F16 when the type is a quantized one, or NULL */
     wf_int8_input *int8;      /* [rows] of I8 matrices, once pictures have been looked at; else NULL */
+    bool pairs;               /* I8 weights are chosen for CPUs that add two products in 16 bits (wf_int8_encode) */
     uint32_t channels;        /* of the input */
     uint32_t vocabulary, context; /* of a model that reads token ids (no pictures then); else 0 */
     bool unpadded;            /* the architecture is llama.cpp's: rows that blocks do not divide become F16, not padded */
@@ -248,8 +249,8 @@ void wf_map_reader_close(wf_map_reader *r);
 wf_status wf_map_read_row(const wf_map_reader *r, uint64_t i, float *line, wf_error *err);
 
 /* int8.c: I8 matrices and the small tensors that belong to them. */
-/* w[k] → q[k] in −127 … 127; returns the step. */
-float wf_int8_encode(const float *w, uint64_t k, int8_t *q);
+/* w[k] → q[k] in −127 … 127; returns the step. pairs: neighbours keep to WF_PAIRS_MOST (kernels/quantize.h). */
+float wf_int8_encode(const float *w, uint64_t k, bool pairs, int8_t *q);
 /* The whole matrix of row i, divided by the gains of its input: q [rows, k], steps [rows]. */
 wf_status wf_int8_matrix(const wf_mapping *m, uint32_t i, const wf_int8_input *in, int8_t *q, float *steps, wf_error *err);
 wf_status wf_int8_declare(const wf_mapping *m, uint32_t i, wf_gguf_writer *w, wf_error *err);

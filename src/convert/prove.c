@@ -88,6 +88,8 @@ wf_status wf_prove(const wf_mapping *m, const wf_convert_options *o, wf_golden *
     if (g->source == NULL) {
         WF_TRY(wf_prove_source(m, o, g, err));
     }
+    wf_free(g->self); /* of another trial */
+    g->self = NULL;
     WF_TRY(run_emitted(m, o, o->type, WF_BACKEND_SCALAR, false, g, &g->self, &count, err));
     g->loss = wf_relative_l2(g->self, g->source, g->count);
     if (o->type == WF_Q8_0 || o->type == WF_I8) {

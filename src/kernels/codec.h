@@ -54,8 +54,9 @@ typedef struct wf_codec {
 const wf_codec *wf_codec_get(wf_dtype type, bool int8_rows);
 
 /* Which integer-dot lowering the relaxed build uses: a probe with known operands at start, or forced in tests.
-   The baseline build has only WF_DOT_I16. All three give the exact Σ qx·qw. */
-typedef enum wf_dot { WF_DOT_I16, WF_DOT_U8S8, WF_DOT_S8S8 } wf_dot;
+   The baseline build has only WF_DOT_I16. All give the exact Σ qx·qw; WF_DOT_PAIRS does where no two neighbours of a row of weights
+   have positive or negative parts that add up to more than WF_PAIRS_MOST (quantize.h), and stands for WF_DOT_I16 elsewhere. */
+typedef enum wf_dot { WF_DOT_I16, WF_DOT_U8S8, WF_DOT_S8S8, WF_DOT_PAIRS } wf_dot;
 wf_dot wf_dot_probe(void);
 wf_dot wf_dot_current(void);
 void wf_dot_force(wf_dot dot);

@@ -32,6 +32,10 @@ static inline int32_t wf_quantize_i8(float x, float inverse) {
     return (int32_t)(wf_float_bits(x * inverse + 12582912.0f) - 0x4b400000u);
 }
 
+/* What the parts of one sign of two neighbours (2i, 2i + 1) in a row of I8 weights add up to at most, as our converter writes them: their
+   products with bytes then have sums of 16 bits (255 · 128 < 2¹⁵), which WF_DOT_PAIRS needs (codec.h). A file may hold others. */
+enum { WF_PAIRS_MOST = 128 };
+
 /* Activations as bytes on a static grid, chosen when the model was converted:
        u = nearest(x · (gain[c] / scale) + zero), clipped to 0 … 255;   x ≈ scale · (u − zero) / gain[c]
    gain evens out the ranges of channels; the matrix that reads the bytes has been divided by it. Absent = 1. */

@@ -129,7 +129,7 @@ function gemm8(engines, match, rounds) {
         }
         rows.push(row);
     }
-    const dots = ['16-bit products', 'the dot of u8 × s8', 'the dot of s8 × s8'];
+    const dots = ['16-bit products', 'the dot of u8 × s8', 'the dot of s8 × s8', 'sums of two products in 16 bits'];
     table(`GEMM int8, GMAC/s (${engines.map((e) => `${e.build}: ${dots[e.exports.bench_dot()]}`).join(', ')})`,
         ['layer', 'm × k × n', ...engines.flatMap((e) => [e.build, 'as used', 'prototype', 'share', 'as used'])], rows);
     return rows;

@@ -473,14 +473,16 @@ static void check_lowerings(void) {
         wf_simd_dot cpu;
         wf_dot expected;
         const char *name;
-    } cpus[] = {{WF_SIMD_DOT_VNNI, WF_DOT_U8S8, "u8s8"}, {WF_SIMD_DOT_SDOT, WF_DOT_S8S8, "s8s8"}};
-    for (int i = 0; i < 2; i++) {
+    } cpus[] = {{WF_SIMD_DOT_VNNI, WF_DOT_U8S8, "u8s8"}, {WF_SIMD_DOT_SDOT, WF_DOT_S8S8, "s8s8"},
+            {WF_SIMD_DOT_PMADDUBSW, WF_DOT_PAIRS, "pairs"}};
+    for (size_t i = 0; i < sizeof cpus / sizeof cpus[0]; i++) {
         wf_simd_dot_emulate(cpus[i].cpu);
         check_lowering(cpus[i].expected, cpus[i].name);
     }
 #else
     if (wf_dot_probe() != WF_DOT_I16) { /* the only one that is exact on this CPU */
-        check_lowering(wf_dot_probe(), wf_dot_probe() == WF_DOT_U8S8 ? "u8s8" : "s8s8");
+        static const char *const names[] = {"i16", "u8s8", "s8s8", "pairs"};
+        check_lowering(wf_dot_probe(), names[wf_dot_probe()]);
     }
 #endif
     simd_only = false;

@@ -20,7 +20,7 @@ import { Helpers, type Crew } from "./threads.ts";
 import type { ModelInfo, Progress, SelfTest } from "./types.ts";
 
 const SIMD_BACKEND = 0;
-const DOTS = ["i16", "u8s8", "s8s8"] as const;
+const DOTS = ["i16", "u8s8", "s8s8", "pairs"] as const;
 /* Beside weights and activations: header, tables, resizer, buffers that carry chunks and pictures. */
 const MARGIN = 6 << 20;
 

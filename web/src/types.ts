@@ -271,7 +271,7 @@ export interface ModelInfo {
    */
   worker: boolean;
   /** How 8-bit products are computed here: by plain SIMD, or the relaxed dot as this CPU lowers it. */
-  dot: "i16" | "u8s8" | "s8s8";
+  dot: "i16" | "u8s8" | "s8s8" | "pairs";
   /**
    * Bytes. `peak` is the engine's whole memory now, which never shrinks; `heap` the highest use within it. `allocations` counts
    * how often the engine has asked for memory: a run that repeats asks for none.

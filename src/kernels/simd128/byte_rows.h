@@ -1,10 +1,12 @@
 /* Rows of bytes for the int8 products (kernels/quantize.h has the definition of their grids), and the forms in which a lowering
    of the dot reads them:
-       WF_DOT_U8S8   the bytes themselves
+       WF_DOT_U8S8, WF_DOT_PAIRS   the bytes themselves
        WF_DOT_S8S8   bytes − 128
        WF_DOT_I16    int16, byte − zero, the four elements of a group in the order 0 2 1 3 */
 #ifndef WF_KERNELS_SIMD128_BYTE_ROWS_H
 #define WF_KERNELS_SIMD128_BYTE_ROWS_H
+
+#include <stdbool.h>
 
 #include "base/simd.h"
 #include "kernels/codec.h"
@@ -34,11 +36,13 @@ void wf_bytes_static(const wf_grid *grid, const float *x, uint32_t k, uint8_t *u
 /* The same with a step of the row's own, which is returned; zero is 128. */
 float wf_bytes_dynamic(const float *x, uint32_t k, uint8_t *u);
 
+/* Whether the dot reads bytes as they are. */
+static inline bool wf_form_is_bytes(wf_dot dot) { return dot == WF_DOT_U8S8 || dot == WF_DOT_PAIRS; }
 /* Bytes of a row of k elements (a multiple of 32) in the form of a lowering. */
 static inline size_t wf_form_bytes(wf_dot dot, uint32_t k) { return dot == WF_DOT_I16 ? 2 * (size_t)k : k; }
 /* What the form leaves to be subtracted from a sum, in units of Σ W. */
 static inline int32_t wf_form_offset(wf_dot dot, int32_t zero) {
-    return dot == WF_DOT_U8S8 ? zero : dot == WF_DOT_S8S8 ? zero - 128 : 0;
+    return wf_form_is_bytes(dot) ? zero : dot == WF_DOT_S8S8 ? zero - 128 : 0;
 }
 /* u[k] → the form; for the byte forms out may be u. k a multiple of 16. */
 void wf_form_row(wf_dot dot, const uint8_t *u, uint32_t k, int32_t zero, void *out);

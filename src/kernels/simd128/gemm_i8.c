@@ -25,10 +25,13 @@ typedef struct parts {
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+/* Lowerings that are no dot of four bytes. */
+static bool sums_in_two_steps(wf_dot dot) { return dot == WF_DOT_I16 || dot == WF_DOT_PAIRS; }
+
 /* Columns of a block: many, since C is written in pieces of as many (3136 × 64 × 256: 27 GMAC/s with 64, 34 with 256), but the block stays
    near: widened in half of a small L2 cache, bytes in L1. */
 static uint32_t block_columns(wf_dot dot, uint32_t k) {
-    if (dot != WF_DOT_I16) {
+    if (!sums_in_two_steps(dot)) {
         return k <= 256 ? 128 : 64;
     }
     return k <= 256 ? 256 : k <= 512 ? 128 : 64;
@@ -61,7 +64,7 @@ static void prepare_rows(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t ro
     const wf_gemm_i8 *x = g->i8;
     const uint32_t k32 = wf_round_up(g->w->k, WF_LANES);
     const int32_t zero = x->is_static ? x->in.zero : 128;
-    if (x->a != NULL && dot == WF_DOT_U8S8) {
+    if (x->a != NULL && wf_form_is_bytes(dot)) {
         t->a = x->a + (size_t)row * g->lda;
         t->lda = g->lda;
         return;
@@ -81,18 +84,18 @@ static void prepare_rows(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t ro
             }
             u = bytes;
         }
-        if (dot != WF_DOT_U8S8) {
+        if (!wf_form_is_bytes(dot)) {
             wf_form_row(dot, u, k32, zero, to);
         }
     }
 }
 
-/* Rows are dealt out evenly to tiles; few rows take several panels at once, to keep enough sums in flight. */
+/* Rows are dealt out evenly to tiles (two: one by one); a row alone takes several panels at once. */
 static void rows_times_block(const wf_gemm *g, const wf_i8_tile *all, wf_dot dot, uint32_t row, uint32_t rows, uint32_t column,
                              uint32_t columns, const parts *s) {
     const uint32_t panels = least(columns / WF_PANEL, wf_i8_panels(g->w->n) - column / WF_PANEL);
-    const uint32_t most = wf_i8_tile_rows(dot), tiles = (rows + most - 1) / most;
-    const uint32_t group = dot == WF_DOT_I16 ? 1 : rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+    const uint32_t most = wf_i8_tile_rows(dot), tiles = rows == 2 ? 2 : (rows + most - 1) / most;
+    const uint32_t group = rows <= 2 ? wf_i8_tile_panels(dot) : 1;
     const bool dynamic = !g->i8->is_static;
     wf_i8_tile t = *all;
     t.ldc = WF_I8_COLUMNS;
@@ -137,7 +140,7 @@ static void row_block(const wf_gemm *g, wf_dot dot, uint32_t row, uint32_t rows)
     }
 }
 
-/* One row by 16-bit products: two panels at once, and those half of all columns apart, so that the weights come in two long streams
+/* One row by 16-bit sums or products: two panels at once, and those half of all columns apart, so that the weights come in two long streams
    (README.md, "One row"). */
 static void one_row(const wf_gemm *g, wf_dot dot) {
     const uint32_t k = g->w->k, end = (g->n1 == g->w->n ? g->ldc : g->n1) - g->n0, most = block_columns(dot, k);
@@ -183,9 +186,21 @@ static void one_row(const wf_gemm *g, wf_dot dot) {
     }
 }
 
+/* The CPU's lowering, where it is exact for these weights. */
+static wf_dot dot_for(const wf_weight *w) {
+    const wf_dot dot = wf_dot_current();
+    const int32_t *large = wf_i8_large(w);
+    for (uint32_t p = 0; dot == WF_DOT_PAIRS && p < wf_i8_panels(w->n); p++) {
+        if (large[p] != 0) {
+            return WF_DOT_I16;
+        }
+    }
+    return dot;
+}
+
 static void gemm(const wf_gemm *g) {
-    wf_dot dot = wf_dot_current();
-    if (g->m == 1 && dot == WF_DOT_I16) {
+    wf_dot dot = dot_for(g->w);
+    if (g->m == 1 && sums_in_two_steps(dot)) {
         one_row(g, dot);
         return;
     }

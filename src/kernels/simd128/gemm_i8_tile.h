@@ -15,9 +15,10 @@ typedef struct wf_i8_tile {
 } wf_i8_tile;
 
 /* The most rows of a tile: what the registers hold. */
-static inline uint32_t wf_i8_tile_rows(wf_dot dot) { return dot == WF_DOT_I16 ? 5 : 6; }
+static inline uint32_t wf_i8_tile_rows(wf_dot dot) { return dot == WF_DOT_I16 || dot == WF_DOT_PAIRS ? 5 : 6; }
 
-/* panels: 1; or 4 with one row and 2 with up to three, never with `wide`. */
+/* rows: 1, or 3 to wf_i8_tile_rows. panels: 1; with one row and no `wide` also as many as keep enough sums in flight. */
+static inline uint32_t wf_i8_tile_panels(wf_dot dot) { return dot == WF_DOT_I16 || dot == WF_DOT_PAIRS ? 2 : 4; }
 void wf_gemm_i8_tile(const wf_i8_tile *t, wf_dot dot, uint32_t rows, uint32_t panels);
 
 /* int16 of a widened panel, and the widening: [group][k₀k₂ | k₁k₃][8 rows][2]. */

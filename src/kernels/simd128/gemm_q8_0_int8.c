@@ -36,9 +36,9 @@ static parts parts_of(void *scratch, wf_dot dot, uint32_t k) {
     return p;
 }
 
-/* All rows of the block against the panel at t->b; rows are dealt out evenly to tiles. */
+/* All rows of the block against the panel at t->b; rows are dealt out evenly to tiles (two: one by one). */
 static void rows_times_panel(wf_q8_0_tile t, wf_dot dot, uint32_t rows) {
-    uint32_t most = wf_q8_0_tile_rows(dot), tiles = (rows + most - 1) / most;
+    uint32_t most = wf_q8_0_tile_rows(dot), tiles = rows == 2 ? 2 : (rows + most - 1) / most;
     for (uint32_t i = 0; i < tiles; i++) {
         uint32_t count = rows / tiles + (i < rows % tiles ? 1 : 0);
         wf_gemm_q8_0_tile(&t, dot, count, 1);
@@ -96,7 +96,7 @@ static void one_row(const wf_gemm *g, wf_dot dot) {
 }
 
 static void gemm(const wf_gemm *g) {
-    wf_dot dot = wf_dot_current();
+    wf_dot dot = wf_dot_current() == WF_DOT_PAIRS ? WF_DOT_I16 : wf_dot_current(); /* weights are what the file's writer made them */
     if (g->m == 1) {
         one_row(g, dot);
         return;

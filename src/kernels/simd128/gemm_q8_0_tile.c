@@ -102,23 +102,22 @@ WF_INLINE void tile(const wf_q8_0_tile *t, const uint32_t rows, const uint32_t p
     }
 typedef void (*tile_function)(const wf_q8_0_tile *t, v128_t minus);
 
-TILE(WIDEN_ON_THE_WAY, 1, 1) TILE(WIDEN_ON_THE_WAY, 2, 1) TILE(WIDEN_ON_THE_WAY, 3, 1)
-TILE(WIDEN_ON_THE_WAY, 4, 1) TILE(WIDEN_ON_THE_WAY, 5, 1) TILE(WIDEN_ON_THE_WAY, 1, 2)
+TILE(WIDEN_ON_THE_WAY, 1, 1) TILE(WIDEN_ON_THE_WAY, 3, 1) TILE(WIDEN_ON_THE_WAY, 4, 1)
+TILE(WIDEN_ON_THE_WAY, 5, 1) TILE(WIDEN_ON_THE_WAY, 1, 2)
 TILE(WIDE, 3, 1) TILE(WIDE, 4, 1) TILE(WIDE, 5, 1)
 
 #if WF_SIMD_HAS_DOT
-TILE(DOT, 1, 1) TILE(DOT, 2, 1) TILE(DOT, 3, 1) TILE(DOT, 4, 1) TILE(DOT, 5, 1)
-TILE(DOT, 6, 1) TILE(DOT, 1, 2)
+TILE(DOT, 1, 1) TILE(DOT, 3, 1) TILE(DOT, 4, 1) TILE(DOT, 5, 1) TILE(DOT, 6, 1) TILE(DOT, 1, 2)
 #endif
 
 /* By rows; [0] has one row and two panels. NULL: never asked for. */
 static const tile_function narrow[6] = {
-    tile_WIDEN_ON_THE_WAY_1x2, tile_WIDEN_ON_THE_WAY_1x1, tile_WIDEN_ON_THE_WAY_2x1,
-    tile_WIDEN_ON_THE_WAY_3x1, tile_WIDEN_ON_THE_WAY_4x1, tile_WIDEN_ON_THE_WAY_5x1,
+    tile_WIDEN_ON_THE_WAY_1x2, tile_WIDEN_ON_THE_WAY_1x1, NULL, tile_WIDEN_ON_THE_WAY_3x1,
+    tile_WIDEN_ON_THE_WAY_4x1, tile_WIDEN_ON_THE_WAY_5x1,
 };
 static const tile_function wide[6] = {NULL, NULL, NULL, tile_WIDE_3x1, tile_WIDE_4x1, tile_WIDE_5x1};
 #if WF_SIMD_HAS_DOT
-static const tile_function dots[7] = {tile_DOT_1x2, tile_DOT_1x1, tile_DOT_2x1, tile_DOT_3x1,
+static const tile_function dots[7] = {tile_DOT_1x2, tile_DOT_1x1, NULL, tile_DOT_3x1,
                                       tile_DOT_4x1, tile_DOT_5x1, tile_DOT_6x1};
 #endif
 

@@ -21,7 +21,7 @@ typedef struct wf_q8_0_tile {
 /* The most rows of a tile: what the registers hold. */
 static inline uint32_t wf_q8_0_tile_rows(wf_dot dot) { return dot == WF_DOT_I16 ? 5 : 6; }
 
-/* panels: 1, or 2 with one row. `wide` is used with one panel only. */
+/* rows: 1, or 3 to wf_q8_0_tile_rows. panels: 1, or 2 with one row. `wide` is used with one panel only. */
 void wf_gemm_q8_0_tile(const wf_q8_0_tile *t, wf_dot dot, uint32_t rows, uint32_t panels);
 void wf_q8_0_widen(const wf_q8_0_panel_block *b, uint32_t blocks, wf_q8_0_wide_block *wide);
 

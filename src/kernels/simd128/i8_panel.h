@@ -1,5 +1,6 @@
 /* I8 matrices in panels: four elements of k side by side for each of 8 rows, one lane of a dot; behind all panels the sums of the
-   rows, which unsigned activations and zero points need. Rows beyond n and elements beyond k are zero. */
+   rows, which unsigned activations and zero points need, and a word for each panel that is 0 where
+   WF_DOT_PAIRS is exact (codec.h). Rows beyond n and elements beyond k are zero. */
 #ifndef WF_KERNELS_SIMD128_I8_PANEL_H
 #define WF_KERNELS_SIMD128_I8_PANEL_H
 
@@ -17,6 +18,9 @@ static inline const int8_t *wf_i8_panel(const wf_weight *w, uint32_t panel) {
 static inline const int32_t *wf_i8_sums(const wf_weight *w) {
     return (const int32_t *)((const char *)w->data + wf_i8_panels(w->n) * wf_i8_panel_bytes(w->k));
 }
+
+/* [panels] */
+static inline const int32_t *wf_i8_large(const wf_weight *w) { return wf_i8_sums(w) + (size_t)wf_i8_panels(w->n) * WF_PANEL; }
 
 size_t wf_i8_packed_bytes(uint32_t n, uint32_t k);
 void wf_i8_pack(void *packed, uint32_t n, uint32_t k, uint32_t panel, const void *stored, uint32_t rows, uint32_t stored_k);

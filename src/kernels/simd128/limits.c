@@ -4,6 +4,7 @@
 
 #include "base/simd.h"
 #include "kernels/codec.h"
+#include "kernels/simd128/byte_products.h"
 
 #if defined(WF_RELAXED)
 enum { ROWS = 6 };
@@ -31,38 +32,55 @@ static __attribute__((noinline)) void f32_loop(const float *a, const float *b, f
     }
 }
 
-/* `dot` is a constant where this is inlined. */
-WF_INLINE void int8_loop(const int8_t *a, const int8_t *b, int32_t *c, uint32_t steps, const bool dot) {
-    v128_t sum[ROWS * VECTORS];
+/* `dot` is a constant where this is inlined; any relaxed dot of four bytes is WF_DOT_U8S8. */
+WF_INLINE void int8_loop(const int8_t *a, const int8_t *b, int32_t *c, uint32_t steps, const wf_dot dot) {
+    const char *row[6];
+    v128_t sum[12];
     WF_UNROLL for (int i = 0; i < ROWS * VECTORS; i++) {
         sum[i] = wasm_v128_load(c + 4 * i);
     }
+    WF_UNROLL for (int i = 0; i < ROWS; i++) {
+        row[i] = (const char *)a + 4 * i * STEPS;
+    }
+#if WF_SIMD_HAS_DOT
+    const v128_t ones = wf_ones();
+#endif
     for (uint32_t k = 0; k < steps; k++) {
         v128_t w[VECTORS] = {wasm_v128_load(b + 32 * k), wasm_v128_load(b + 32 * k + 16)};
-        WF_UNROLL for (int i = 0; i < ROWS; i++) {
-            v128_t x = wasm_v128_load32_splat(a + 4 * (i * STEPS + k));
-            WF_UNROLL for (int j = 0; j < VECTORS; j++) {
-                v128_t *s = &sum[VECTORS * i + j];
 #if WF_SIMD_HAS_DOT
-                *s = dot ? wf_dot_i8x16_add(w[j], x, *s) : wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-#else
-                (void)dot;
-                *s = wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(w[j], x));
-#endif
-            }
+        if (dot == WF_DOT_PAIRS) {
+            wf_add_pairs(sum, w, ones, row, 4 * k, ROWS, VECTORS);
+            continue;
         }
+#endif
+        wf_add_products(sum, w, row, 4 * k, ROWS, VECTORS, dot == WF_DOT_U8S8);
     }
     WF_UNROLL for (int i = 0; i < ROWS * VECTORS; i++) {
         wasm_v128_store(c + 4 * i, sum[i]);
     }
 }
 
-static __attribute__((noinline)) void dot_loop(const int8_t *a, const int8_t *b, int32_t *c, uint32_t steps) {
-    int8_loop(a, b, c, steps, true);
-}
+#define LOOP(name, dot)                                                                                             \
+    static __attribute__((noinline)) void name(const int8_t *a, const int8_t *b, int32_t *c, uint32_t steps) {      \
+        int8_loop(a, b, c, steps, dot);                                                                             \
+    }
+/* Relaxed builds have no loop for WF_DOT_I16: every CPU known has one of the others, and a download weighs. */
+#if defined(__wasm__) && WF_SIMD_HAS_DOT
+enum { INT8_PRODUCTS = 16 }; /* of a vector */
+LOOP(dot_loop, WF_DOT_U8S8)
+LOOP(pairs_loop, WF_DOT_PAIRS)
+#else
+enum { INT8_PRODUCTS = 8 };
+LOOP(i16_loop, WF_DOT_I16)
+#endif
 
-static __attribute__((noinline)) void i16_loop(const int8_t *a, const int8_t *b, int32_t *c, uint32_t steps) {
-    int8_loop(a, b, c, steps, false);
+static void int8_steps(wf_dot dot, const int8_t *a, const int8_t *b, int32_t *c, uint32_t steps) {
+#if defined(__wasm__) && WF_SIMD_HAS_DOT
+    (dot == WF_DOT_PAIRS ? pairs_loop : dot_loop)(a, b, c, steps);
+#else
+    (void)dot;
+    i16_loop(a, b, c, steps);
+#endif
 }
 
 uint64_t wf_limit_arithmetic(bool int8, uint32_t rounds, void *memory) {
@@ -70,19 +88,17 @@ uint64_t wf_limit_arithmetic(bool int8, uint32_t rounds, void *memory) {
     for (int i = 0; i < WF_LIMIT_BYTES / 4; i++) {
         ((float *)memory)[i] = 0; /* no denormals, no overflow, whatever the number of rounds */
     }
-    bool dot = int8 && wf_dot_current() != WF_DOT_I16;
+    const wf_dot dot = wf_dot_current();
     uint32_t steps = STEPS;
     __asm__("" : "+r"(steps));
     for (uint32_t i = 0; i < rounds; i++) {
         if (!int8) {
             f32_loop((const float *)a, (const float *)b, (float *)c, steps);
-        } else if (dot) {
-            dot_loop((const int8_t *)a, (const int8_t *)b, (int32_t *)c, steps);
         } else {
-            i16_loop((const int8_t *)a, (const int8_t *)b, (int32_t *)c, steps);
+            int8_steps(dot, (const int8_t *)a, (const int8_t *)b, (int32_t *)c, steps);
         }
     }
-    return (uint64_t)rounds * STEPS * ROWS * VECTORS * (!int8 ? 4 : dot ? 16 : 8);
+    return (uint64_t)rounds * STEPS * ROWS * VECTORS * (int8 ? INT8_PRODUCTS : 4);
 }
 
 uint64_t wf_limit_copy(void *memory, size_t bytes, uint32_t rounds) {

@@ -139,7 +139,7 @@ static void *pack_matrix(const wf_weight *w, const wf_codec *codec) {
             type->encode(x + (size_t)r * stored_k, stored + r * row, stored_k);
         }
         for (uint32_t i = 0; w->type == WF_I8 && i < stored_k; i++) {
-            stored[r * row + i] = (char)(127 * x[(size_t)r * stored_k + i]);
+            stored[r * row + i] = (char)(64 * x[(size_t)r * stored_k + i]); /* pairs fit (WF_PAIRS_MOST) */
         }
     }
     for (uint32_t panel = 0; panel * WF_PANEL < w->n; panel++) {
@@ -199,7 +199,7 @@ EXPORT(bench_linear) int32_t bench_linear(wf_dtype type, uint32_t int8_rows, uin
     return (int32_t)finish_call(j, WF_OP_LINEAR);
 }
 
-/* 0: int16 products, 1 and 2: the relaxed dot. */
+/* wf_dot. */
 EXPORT(bench_dot) uint32_t bench_dot(void) { return (uint32_t)wf_dot_current(); }
 
 EXPORT(bench_packed_bytes) double bench_packed_bytes(wf_dtype type, uint32_t int8_rows, uint32_t k, uint32_t n) {

@@ -2,20 +2,27 @@
 
 #include "base/simd.h"
 #include "kernels/codec.h"
+#include "kernels/simd128/byte_products.h"
 #include "prototype.h"
 
-/* `wide`: int16 and two products a lane, a constant like rows and vectors. All of k runs in registers. */
-WF_INLINE void tile(const prototype *p, const uint32_t rows, const uint32_t vectors, const bool wide, const char *a, const char *b,
+/* WIDE: int16 and two products a lane; else bytes and four, by the relaxed dot or by its sums of two in 16 bits and ones. A constant like
+   rows and vectors. All of k runs in registers. */
+typedef enum kind { WIDE, DOT, PAIRS } kind;
+
+WF_INLINE void tile(const prototype *p, const uint32_t rows, const uint32_t vectors, const kind how, const char *a, const char *b,
                     int32_t *c) {
     v128_t sum[12];
     const char *at[6];
-    const uint32_t size = wide ? 2 : 1, steps = p->k * size / 4;
+    const uint32_t size = how == WIDE ? 2 : 1, steps = p->k * size / 4;
     WF_UNROLL for (uint32_t i = 0; i < rows; i++) {
         at[i] = a + (size_t)i * p->k * size;
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
             sum[i * vectors + j] = wasm_i32x4_splat(0);
         }
     }
+#if WF_SIMD_HAS_DOT
+    const v128_t ones = wf_ones();
+#endif
     for (uint32_t k = 0; k < steps; k++, b += 16 * vectors) {
         v128_t w[4];
         WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
@@ -26,8 +33,9 @@ WF_INLINE void tile(const prototype *p, const uint32_t rows, const uint32_t vect
             WF_UNROLL for (uint32_t j = 0; j < vectors; j++) {
                 v128_t *s = &sum[i * vectors + j];
 #if WF_SIMD_HAS_DOT
-                if (!wide) {
-                    *s = wf_dot_i8x16_add(w[j], x, *s);
+                if (how != WIDE) {
+                    *s = how == DOT ? wf_dot_i8x16_add(w[j], x, *s)
+                                    : wasm_i32x4_add(*s, wasm_i32x4_dot_i16x8(wf_pairs_i8x16(w[j], x), ones));
                     continue;
                 }
 #endif
@@ -42,41 +50,44 @@ WF_INLINE void tile(const prototype *p, const uint32_t rows, const uint32_t vect
     }
 }
 
-WF_INLINE void product(const prototype *p, const uint32_t rows, const uint32_t vectors, const bool wide, uint32_t m0, uint32_t m1) {
-    const size_t size = wide ? 2 : 1;
+WF_INLINE void product(const prototype *p, const uint32_t rows, const uint32_t vectors, const kind how, uint32_t m0, uint32_t m1) {
+    const size_t size = how == WIDE ? 2 : 1;
     for (uint32_t j = 0; j < p->n; j += 4 * vectors) {
         for (uint32_t i = m0; i < m1; i += rows) {
-            tile(p, rows, vectors, wide, (const char *)p->a + (size_t)i * p->k * size, (const char *)p->b + (size_t)j * p->k * size,
+            tile(p, rows, vectors, how, (const char *)p->a + (size_t)i * p->k * size, (const char *)p->b + (size_t)j * p->k * size,
                  (int32_t *)(void *)p->c + (size_t)i * p->n + j);
         }
     }
 }
 
-#define PRODUCT(rows, vectors, wide)                                                                                           \
-    static __attribute__((noinline)) void product_##rows##x##vectors##_##wide(const prototype *p, uint32_t m0, uint32_t m1) { \
-        product(p, rows, vectors, wide, m0, m1);                                                                               \
+#define PRODUCT(rows, vectors, how)                                                                                           \
+    static __attribute__((noinline)) void product_##rows##x##vectors##_##how(const prototype *p, uint32_t m0, uint32_t m1) { \
+        product(p, rows, vectors, how, m0, m1);                                                                               \
     }
-PRODUCT(2, 4, true) PRODUCT(3, 3, true) PRODUCT(4, 2, true) PRODUCT(5, 2, true)
+PRODUCT(2, 4, WIDE) PRODUCT(3, 3, WIDE) PRODUCT(4, 2, WIDE) PRODUCT(5, 2, WIDE)
 #if WF_SIMD_HAS_DOT
-PRODUCT(2, 4, false) PRODUCT(3, 3, false) PRODUCT(4, 2, false) PRODUCT(5, 2, false) PRODUCT(6, 2, false)
+PRODUCT(2, 4, DOT) PRODUCT(3, 3, DOT) PRODUCT(4, 2, DOT) PRODUCT(5, 2, DOT) PRODUCT(6, 2, DOT)
+PRODUCT(2, 4, PAIRS) PRODUCT(3, 3, PAIRS) PRODUCT(4, 2, PAIRS) PRODUCT(5, 2, PAIRS) PRODUCT(6, 2, PAIRS)
 #endif
 
+#define LIST(rows, vectors, how) {rows, vectors, how, product_##rows##x##vectors##_##how}
 static const struct {
     uint32_t rows, vectors;
-    bool wide;
+    kind how;
     void (*run)(const prototype *p, uint32_t m0, uint32_t m1);
-} products[] = {{2, 4, true, product_2x4_true}, {3, 3, true, product_3x3_true}, {4, 2, true, product_4x2_true}, {5, 2, true, product_5x2_true},
+} products[] = {LIST(2, 4, WIDE),  LIST(3, 3, WIDE),  LIST(4, 2, WIDE),  LIST(5, 2, WIDE),
 #if WF_SIMD_HAS_DOT
-                {2, 4, false, product_2x4_false}, {3, 3, false, product_3x3_false}, {4, 2, false, product_4x2_false},
-                {5, 2, false, product_5x2_false}, {6, 2, false, product_6x2_false},
+                LIST(2, 4, DOT),   LIST(3, 3, DOT),   LIST(4, 2, DOT),   LIST(5, 2, DOT),   LIST(6, 2, DOT),
+                LIST(2, 4, PAIRS), LIST(3, 3, PAIRS), LIST(4, 2, PAIRS), LIST(5, 2, PAIRS), LIST(6, 2, PAIRS),
 #endif
 };
 enum { PRODUCTS = sizeof products / sizeof *products };
 
 static int find(const prototype *p) {
-    const bool wide = wf_dot_current() == WF_DOT_I16;
+    const wf_dot dot = wf_dot_current();
+    const kind how = dot == WF_DOT_I16 ? WIDE : dot == WF_DOT_PAIRS ? PAIRS : DOT;
     for (int i = 0; i < PRODUCTS; i++) {
-        if (products[i].rows == p->rows && products[i].vectors == p->vectors && products[i].wide == wide) {
+        if (products[i].rows == p->rows && products[i].vectors == p->vectors && products[i].how == how) {
             return i;
         }
     }

@@ -61,13 +61,13 @@ static void int8_reference(gemm_case *t, float *want /* [m, n] */, double *exact
 static const struct {
     wf_dot dot;
     const char *name;
-} lowerings[] = {{WF_DOT_I16, "i16"}, {WF_DOT_U8S8, "u8s8"}, {WF_DOT_S8S8, "s8s8"}};
+} lowerings[] = {{WF_DOT_I16, "i16"}, {WF_DOT_U8S8, "u8s8"}, {WF_DOT_S8S8, "s8s8"}, {WF_DOT_PAIRS, "pairs"}};
 
 /* Whether this build, on this machine, has the lowering; natively the CPU below is emulated to fit.
  */
 static bool choose(wf_dot dot) {
 #if !defined(__wasm__)
-    wf_simd_dot_emulate(dot == WF_DOT_S8S8 ? WF_SIMD_DOT_SDOT : WF_SIMD_DOT_VNNI);
+    wf_simd_dot_emulate(dot == WF_DOT_S8S8 ? WF_SIMD_DOT_SDOT : dot == WF_DOT_PAIRS ? WF_SIMD_DOT_PMADDUBSW : WF_SIMD_DOT_VNNI);
 #else
     if (dot != WF_DOT_I16 && wf_dot_probe() != dot) {
         return false;
@@ -88,7 +88,7 @@ static void check_int8(uint32_t m, uint32_t k, uint32_t n, uint32_t options) {
         }
     }
     int8_reference(&t, t.want, t.exact);
-    for (size_t l = 0; l < 3; l++) {
+    for (size_t l = 0; l < sizeof lowerings / sizeof lowerings[0]; l++) {
         if (!choose(lowerings[l].dot)) {
             continue;
         }
@@ -123,7 +123,7 @@ static void check_int8(uint32_t m, uint32_t k, uint32_t n, uint32_t options) {
 
 WF_TEST(gemm_q8_0_int8_rows) { cases_run(check_int8); }
 
-/* The probe tells the three kinds of CPU apart. */
+/* The probe tells the kinds of CPU apart. */
 WF_TEST(dot_probe) {
 #if !defined(__wasm__)
     wf_simd_dot_emulate(WF_SIMD_DOT_VNNI);
@@ -131,7 +131,7 @@ WF_TEST(dot_probe) {
     wf_simd_dot_emulate(WF_SIMD_DOT_SDOT);
     CHECK(wf_dot_probe() == WF_DOT_S8S8, "SDOT is taken for %d", wf_dot_probe());
     wf_simd_dot_emulate(WF_SIMD_DOT_PMADDUBSW);
-    CHECK(wf_dot_probe() == WF_DOT_I16, "pmaddubsw is taken for %d", wf_dot_probe());
+    CHECK(wf_dot_probe() == WF_DOT_PAIRS, "pmaddubsw is taken for %d", wf_dot_probe());
 #elif !defined(WF_RELAXED)
     CHECK(wf_dot_probe() == WF_DOT_I16, "the baseline build has no relaxed dot, but says %d",
           wf_dot_probe());

@@ -1,12 +1,13 @@
 /* linear and conv2d with I8 matrices, and norms that write bytes: the fast kernels against their scalar twins at awkward shapes,
-   with floats or bytes in and out, static and dynamic, with and without gains, in all three lowerings of the integer dot (same
-   bits), tiles in two orders with spoilt scratch, a segment alone against the batch. Buffers end at the exact byte, for ASan. */
+   with floats or bytes in and out, static and dynamic, with and without gains, in all lowerings of the integer dot (same
+   bits), with weights that fit WF_DOT_PAIRS and others, tiles in two orders with spoilt scratch, a segment alone against the batch. Buffers end at the exact byte, for ASan. */
 #include <stdlib.h>
 
 #include "base/simd.h"
 #include "check.h"
 #include "graph/op_table.h"
 #include "kernels/codec.h"
+#include "kernels/simd128/i8_panel.h"
 
 typedef struct int8_case {
     wf_op op;
@@ -66,14 +67,19 @@ static void set_grid(int8_case *c, int slot, uint32_t channels, float scale, flo
     }
 }
 
-/* The matrix in panels and, for the scalar twin, dense. Rows hold extremes, so that 16-bit sums would saturate. */
-static void set_matrix(int8_case *c, uint32_t n, uint32_t k) {
+/* The matrix in panels and, for the scalar twin, dense. Rows hold extremes, so that 16-bit sums would saturate; or, where neighbours are to
+   fit WF_DOT_PAIRS, all that just fits. */
+static void set_matrix(int8_case *c, uint32_t n, uint32_t k, bool fits) {
     const wf_codec *codec = wf_codec_get(WF_I8, true);
     int8_t *q = take(c, (size_t)n * k);
     float *dense = take(c, (size_t)n * k * sizeof *dense);
     char *packed = take(c, codec->packed_bytes(n, k));
     for (size_t i = 0; i < (size_t)n * k; i++) {
         q[i] = i / k % 5 == 0 ? (i % 3 == 0 ? -127 : 127) : (int8_t)(wf_test_u32() % 255 - 127);
+        if (fits && i % k % 2 == 1 && (q[i] < 0) == (q[i - 1] < 0)) {
+            int32_t most = 128 - abs(q[i - 1]); /* ±127 beside ±1 */
+            q[i] = (int8_t)(i / k % 5 == 0 || abs(q[i]) > most ? (q[i] < 0 ? -most : most) : q[i]);
+        }
         dense[i] = q[i];
     }
     for (uint32_t panel = 0; panel * WF_PANEL < n; panel++) {
@@ -81,6 +87,9 @@ static void set_matrix(int8_case *c, uint32_t n, uint32_t k) {
         codec->pack(packed, n, k, panel, q + (size_t)first * k, n - first < WF_PANEL ? n - first : WF_PANEL, k);
     }
     c->simd.w[0] = (wf_weight){packed, WF_PACK_PANELS, WF_I8, n, k};
+    for (uint32_t panel = 0; panel * WF_PANEL < n; panel++) {
+        CHECK(!fits || wf_i8_large(&c->simd.w[0])[panel] == 0, "panel %d has pairs that are too large", (int)panel);
+    }
     c->scalar.w[0] = (wf_weight){dense, WF_PACK_DENSE, WF_F32, n, k};
 }
 
@@ -105,7 +114,7 @@ static void run(const wf_op_impl *impl, wf_op_call *call, bool backwards) {
 
 static void choose(wf_dot dot) {
 #if !defined(__wasm__)
-    wf_simd_dot_emulate(dot == WF_DOT_S8S8 ? WF_SIMD_DOT_SDOT : WF_SIMD_DOT_VNNI);
+    wf_simd_dot_emulate(dot == WF_DOT_S8S8 ? WF_SIMD_DOT_SDOT : dot == WF_DOT_PAIRS ? WF_SIMD_DOT_PMADDUBSW : WF_SIMD_DOT_VNNI);
 #endif
     wf_dot_force(dot);
 }
@@ -172,7 +181,7 @@ static void check_both(int8_case *c, bool lowerings, const char *what) {
     c->simd.out.data = take(c, bytes);
     c->scalar.out = (wf_view){take(c, bytes), c->simd.out.shape};
     run(op->scalar, &c->scalar, false);
-    for (wf_dot dot = WF_DOT_I16; dot <= (lowerings ? WF_DOT_S8S8 : WF_DOT_I16); dot++) {
+    for (wf_dot dot = WF_DOT_I16; dot <= (lowerings ? WF_DOT_PAIRS : WF_DOT_I16); dot++) {
         if (!exists(dot)) {
             continue;
         }
@@ -193,7 +202,7 @@ static void check_both(int8_case *c, bool lowerings, const char *what) {
 }
 
 /* parts: bits of what there is. */
-enum { STATIC = 1, BYTES_IN = 2, GAIN = 4, BYTES_OUT = 8, GELU = 16, BIAS = 32, SCALE = 64, RESIDUAL = 128 };
+enum { STATIC = 1, BYTES_IN = 2, GAIN = 4, BYTES_OUT = 8, GELU = 16, BIAS = 32, SCALE = 64, RESIDUAL = 128, FITS = 256 };
 
 static void finish_product(int8_case *c, uint32_t n, uint32_t k, uint32_t parts) {
     const wf_shape *in = &c->simd.in[0].shape, *out = &c->simd.out.shape;
@@ -202,7 +211,7 @@ static void finish_product(int8_case *c, uint32_t n, uint32_t k, uint32_t parts)
     c->p.act = parts & GELU ? WF_ACT_GELU_ERF : WF_ACT_NONE;
     c->p.in_u8 = (parts & STATIC) && (parts & BYTES_IN) && in->layout == WF_LAYOUT_ROWS;
     c->p.out_u8 = (parts & BYTES_OUT) != 0;
-    set_matrix(c, n, k);
+    set_matrix(c, n, k, parts & FITS);
     c->simd.w[WF_W_STEPS] = vector(c, n, 0.001f, 0.02f);
     if (parts & STATIC) {
         set_grid(c, WF_W_IN_GRID, in->c, 0.011f, 140, parts & GAIN);
@@ -242,7 +251,7 @@ WF_TEST(linear_i8) {
         char what[96];
         c.simd.in[0].shape = (wf_shape){batch, rows, 1, k, WF_LAYOUT_ROWS};
         c.simd.out.shape = (wf_shape){batch, rows, 1, n, WF_LAYOUT_ROWS};
-        finish_product(&c, n, k, i * 37 + i / 8);
+        finish_product(&c, n, k, ((i * 37 + i / 8) & 255) | (i % 3 != 0 ? FITS : 0));
         snprintf(what, sizeof what, "%u rows, %u -> %u, parts %u", rows, k, n, (i * 37 + i / 8) & 255);
         check_both(&c, true, what);
         release(&c);
@@ -258,7 +267,7 @@ WF_TEST(linear_i8_wide) {
         char what[96];
         c.simd.in[0].shape = (wf_shape){1, s[0], 1, s[1], WF_LAYOUT_ROWS};
         c.simd.out.shape = (wf_shape){1, s[0], 1, s[2], WF_LAYOUT_ROWS};
-        finish_product(&c, s[2], s[1], i * 37 + i / 8);
+        finish_product(&c, s[2], s[1], ((i * 37 + i / 8) & 255) | (i % 3 != 0 ? FITS : 0));
         snprintf(what, sizeof what, "%u rows, %u -> %u, parts %u", s[0], s[1], s[2], (i * 37 + i / 8) & 255);
         check_both(&c, true, what);
         release(&c);
@@ -280,7 +289,7 @@ WF_TEST(conv2d_i8) {
         c.p.kernel_h = c.p.kernel_w = kind[0];
         c.p.stride_h = c.p.stride_w = kind[1];
         c.p.pad_h = c.p.pad_w = kind[2];
-        finish_product(&c, n, kind[0] * kind[0] * ci, parts);
+        finish_product(&c, n, kind[0] * kind[0] * ci, (parts & 255) | (i % 3 != 0 ? FITS : 0));
         snprintf(what, sizeof what, "%ux%u of %u -> %u, kernel %u, parts %u", in.h, in.w, ci, n, kind[0], parts & 255);
         check_both(&c, true, what);
         release(&c);
