@@ -65,6 +65,24 @@ static wf_status check_ids(const run *r, const wf_source_tensor *t, uint32_t dim
     return WF_OK;
 }
 
+/* What transformers' tokenizers give beside ids: taken where it says what is done anyway. */
+static wf_status check_companions(const run *r, const wf_source *s, uint32_t tokens, wf_error *err) {
+    static const char *const names[] = {"attention_mask", "input/attention_mask", "position_ids", "input/position_ids"};
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+        const wf_source_tensor *t = wf_source_find(s, names[n]);
+        for (uint64_t i = 0; t != NULL && i < t->elements; i++) {
+            double value, wanted = n < 2 ? 1 : (double)(i % tokens);
+            WF_TRY(wf_source_read_f64(s, t, i, 1, &value, err));
+            if (value != wanted) {
+                return wf_fail(err, WF_E_UNSUPPORTED, t->name, -1, "element %llu of \"%s\" in %s is %g: this version computes whole sequences, from "
+                               "position 0 on; run sequences of different lengths one by one, without padding", (unsigned long long)i, t->name,
+                               wf_path_base(r->in), value);
+            }
+        }
+    }
+    return WF_OK;
+}
+
 static wf_status check_input(const run *r, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
     wf_model_info info;
     wf_model_get_info(r->loaded.model, &info);
@@ -103,10 +121,13 @@ static wf_status fill_input(run *r, const wf_source *source, wf_error *err) {
     uint32_t dims[4];
     if (t == NULL) {
         return wf_fail(err, WF_E_MISSING, "input", -1,
-                       "%s holds no tensor called \"input\" (or \"input/<argument>\"); its first is \"%s\"",
+                       "%s holds no tensor called \"input\" or \"input_ids\" (or \"input/<argument>\"); its first is \"%s\"",
                        wf_path_base(r->in), source->tensor_count != 0 ? source->tensors[0].name : "");
     }
     WF_TRY(check_input(r, t, dims, err));
+    wf_model_info info;
+    wf_model_get_info(r->loaded.model, &info);
+    WF_TRY(info.vocabulary != 0 ? check_companions(r, source, dims[2], err) : WF_OK);
     wf_session *s = r->loaded.session;
     WF_TRY(wf_session_prepare(s, dims[0], dims[2], dims[3], err));
     return r->wide ? wf_source_read_f64(source, t, 0, t->elements, wf_session_input(s), err)

@@ -1,5 +1,6 @@
-/* The three forms of --config: a bare object of constructor arguments, a golden's JSON (its "constructor" and "class" are read),
-   and a Hugging Face config.json (it has "model_type"). In the first two an object "wf" may add what a constructor cannot say:
+/* The four forms of --config: a bare object of constructor arguments, a golden's JSON (its "constructor" and "class" are read), a Hugging
+   Face config.json (it has "model_type"), and timm's config.json on the hub ("pretrained_cfg", and "model_args" for constructor arguments;
+   image_config.c reads the former). In all but HF's an object "wf" may add what a constructor cannot say:
    {"name", "license", "image_size", "crop_pct", "resample", "round_long_side", "mean", "std", "labels", "scores", "threshold"}. */
 #include "convert/mapping.h"
 
@@ -22,6 +23,12 @@ wf_status wf_map_read_config(wf_mapping *m, const wf_convert_options *o) {
     c->own = wf_json_get(root, "wf");
     c->kind = wf_json_get(root, "model_type") != NULL ? WF_CONFIG_HF : WF_CONFIG_CONSTRUCTOR;
     c->args = c->kind == WF_CONFIG_CONSTRUCTOR && inner != NULL && inner->kind == WF_JSON_OBJECT ? inner : root;
+    const wf_json *timm = wf_json_get(root, "pretrained_cfg"), *arguments = wf_json_get(root, "model_args");
+    if (timm != NULL && timm->kind == WF_JSON_OBJECT && c->kind == WF_CONFIG_CONSTRUCTOR) {
+        c->pretrained = timm;
+        c->outer = arguments != NULL && arguments->kind == WF_JSON_OBJECT ? root : NULL;
+        c->args = c->outer != NULL ? arguments : c->args;
+    }
     c->class_name = class_name != NULL ? class_name->string : NULL;
     if (o->preprocessor != NULL) {
         WF_TRY(wf_json_parse(m->arena, o->preprocessor, o->preprocessor_bytes, "preprocessor_config.json", &pre, m->err));
@@ -64,7 +71,7 @@ static const char *const silent[] = {
     /* notes */
     "architectures", "dtype", "torch_dtype", "transformers_version", "label2id", "_name_or_path", "return_dict", "output_attentions",
     "output_hidden_states", "use_return_dict", "encoder_stride", "pooler_act", "pooler_output_size", "id2label", "num_labels", "bos_token_id",
-    "eos_token_id", "pad_token_id", "chunk_size_feed_forward", "is_encoder_decoder"};
+    "architecture", "pretrained_cfg", "model_args", "num_features", "eos_token_id", "pad_token_id", "chunk_size_feed_forward", "is_encoder_decoder"};
 static const char *const own_keys[] = {"name", "license", "image_size", "crop_pct", "resample", "mean", "std", "labels", "round_long_side",
                                        "norm_kind", "norm_placement", "norm_depth_scaling", "norm_epsilon",
                                        "scores", "threshold"};

@@ -103,7 +103,7 @@ static void worst_products(const wf_mapping *m, wf_layer_loss worst[WF_WORST_LAY
 static wf_status refuse_loss(const wf_mapping *m, const wf_convert_options *o, const wf_convert_report *r, wf_error *err) {
     if (!(r->loss < 1e300)) {
         return wf_fail(err, WF_E_LOSS, "convert", -1,
-                       "the model's output is no finite number: weights of %s are NaN or infinite; "
+                       "the model's output is no finite number, though all weights of %s are: its sums overflow; "
                        "take a checkpoint from before training went wrong", o->source_name);
     }
     wf_layer_loss worst[WF_WORST_LAYERS];

@@ -57,6 +57,17 @@ static wf_status write_exact(wf_map_reader *reader, wf_gguf_writer *w, wf_error 
     return status;
 }
 
+/* Halves end where floats go on. */
+static wf_status check_halves(const wf_map_row *r, const float *line, uint64_t k, wf_error *err) {
+    for (uint64_t c = 0; c < k; c++) {
+        if (line[c] > 65504 || line[c] < -65504) {
+            return wf_fail(err, WF_E_LOSS, r->source->name, -1, "tensor \"%s\" holds %g, and F16 ends at 65504: convert to f32",
+                           r->source->name, (double)line[c]);
+        }
+    }
+    return WF_OK;
+}
+
 static wf_status write_encoded(wf_map_reader *reader, const wf_map_stored *s, wf_gguf_writer *w, wf_error *err) {
     void *memory;
     uint64_t row_bytes = wf_dtype_row_bytes(s->type, s->stored_k);
@@ -66,6 +77,9 @@ static wf_status write_encoded(wf_map_reader *reader, const wf_map_stored *s, wf
     wf_status status = WF_OK;
     for (uint64_t i = 0; i < s->rows && status == WF_OK; i++) {
         status = wf_map_read_row(reader, i, line, err);
+        if (status == WF_OK && s->type == WF_F16) {
+            status = check_halves(reader->row, line, s->k, err);
+        }
         if (status == WF_OK) {
             wf_dtype_get(s->type)->encode(line, encoded, s->stored_k);
             status = wf_gguf_write_data(w, encoded, row_bytes, err);

@@ -88,6 +88,25 @@ static void from_preprocessor(wf_mapping *m, const wf_json *pre, bool *size, boo
     *resample = resample_of(wf_json_get(pre, "resample"), p);
 }
 
+/* What timm.data.resolve_data_config reads. */
+static void from_timm(wf_mapping *m, const wf_json *c, bool *size, bool *crop, bool *norm, bool *resample) {
+    wf_image_params *p = &m->image;
+    const wf_json *input = wf_json_get(c, "input_size"), *mode = wf_json_get(c, "crop_mode"); /* [channels, height, width] */
+    double h, w, d;
+    if (input != NULL && input->count == 3 && number(wf_json_at(input, 1), 1, 16384, &h) && number(wf_json_at(input, 2), 1, 16384, &w)) {
+        p->height = (uint32_t)h;
+        p->width = (uint32_t)w;
+        *size = true;
+    }
+    if (number(wf_json_get(c, "crop_pct"), 0.01, 1, &d)) {
+        p->crop_pct = (float)d;
+        p->squash = mode != NULL && mode->kind == WF_JSON_STRING && strcmp(mode->string, "squash") == 0;
+        *crop = true;
+    }
+    *norm = three(wf_json_get(c, "mean"), p->mean) && three(wf_json_get(c, "std"), p->std);
+    *resample = resample_of(wf_json_get(c, "interpolation"), p);
+}
+
 wf_image_params wf_map_imagenet(uint32_t size, float crop_pct) {
     wf_image_params p = {.height = size, .width = size, .crop_pct = crop_pct, .resample = WF_RESAMPLE_BICUBIC,
                          .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
@@ -107,6 +126,9 @@ void wf_map_image(wf_mapping *m, const wf_image_params *assumed) {
     memset(p, 0, sizeof *p);
     if (m->config.preprocessor != NULL) {
         from_preprocessor(m, m->config.preprocessor, &has_size, &has_crop, &has_norm, &has_resample);
+    }
+    if (m->config.pretrained != NULL) {
+        from_timm(m, m->config.pretrained, &has_size, &has_crop, &has_norm, &has_resample);
     }
     has_size = size_of(own(m, "image_size"), &p->height, &p->width) || has_size;
     if (number(own(m, "crop_pct"), 0.01, 1, &d)) {

@@ -339,6 +339,7 @@ void wf_map_tap(wf_mapping *m, const char *source_name, const char *node, const 
 
 const wf_json *wf_map_key(const wf_mapping *m, const char *key) {
     wf_json *v = (wf_json *)wf_json_get(m->config.args, key); /* this mapping's own tree */
+    v = v != NULL ? v : (wf_json *)wf_json_get(m->config.outer, key);
     if (v != NULL) {
         v->seen = true;
     }

@@ -69,6 +69,8 @@ typedef struct wf_map_config {
     const char *file;         /* its name, for errors */
     const char *class_name;   /* of a golden's JSON, or NULL */
     const wf_json *args;      /* constructor arguments, or the HF object */
+    const wf_json *outer;     /* what stands around them and is looked at next (timm's hub), or NULL */
+    const wf_json *pretrained; /* timm's pretrained_cfg, or NULL */
     const wf_json *own;       /* our additions: the object "wf", or NULL */
     const wf_json *preprocessor;
 } wf_map_config;

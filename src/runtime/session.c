@@ -168,18 +168,22 @@ uint64_t wf_session_input_elements(const wf_session *s) {
     return s->current != NULL ? wf_shape_elements(&s->current->plan.graph.nodes[0].shape) : 0;
 }
 
-/* Token ids are whole numbers below the vocabulary's size. */
-static wf_status check_ids(const wf_session *s, wf_error *err) {
+/* Token ids are whole numbers below the vocabulary's size; rows of 8 bits would pass over what is no number. */
+static wf_status check_input(const wf_session *s, wf_error *err) {
     const wf_input_spec *input = &s->model->input;
     const void *data = wf_session_input((wf_session *)s);
-    bool wide = s->current->plan.backend == WF_BACKEND_F64;
-    uint64_t count = input->vocabulary != 0 ? wf_session_input_elements(s) : 0;
+    const bool wide = s->current->plan.backend == WF_BACKEND_F64, ids = input->vocabulary != 0;
+    uint64_t count = ids || wf_model_int8_rows(s->model) ? wf_session_input_elements(s) : 0;
     for (uint64_t i = 0; i < count; i++) {
-        double id = wide ? ((const double *)data)[i] : (double)((const float *)data)[i];
-        if (!(id >= 0 && id < input->vocabulary) || id != (double)(uint32_t)id) {
+        const double x = wide ? ((const double *)data)[i] : (double)((const float *)data)[i];
+        if (!ids && !(x - x == 0)) {
+            return wf_fail(err, WF_E_ARGUMENT, input->name, -1, "number %llu of the input is %g, which layers of 8 bits cannot take",
+                           (unsigned long long)i, x);
+        }
+        if (ids && (!(x >= 0 && x < input->vocabulary) || x != (double)(uint32_t)x)) {
             return wf_fail(err, WF_E_ARGUMENT, input->name, -1,
                            "token %llu of sequence %llu has the id %g, but %s knows ids from 0 to %u: take ids of its own tokenizer",
-                           (unsigned long long)(i % s->current->in.h), (unsigned long long)(i / s->current->in.h), id,
+                           (unsigned long long)(i % s->current->in.h), (unsigned long long)(i / s->current->in.h), x,
                            s->model->file_name, input->vocabulary - 1);
         }
     }
@@ -218,7 +222,7 @@ wf_status wf_session_step(wf_session *s, uint64_t budget, wf_progress *progress,
         return WF_OK;
     }
     if (s->exec.cursor == 0) {
-        WF_TRY(check_ids(s, err));
+        WF_TRY(check_input(s, err));
         wf_plan_bind(&s->current->plan, s->memory);
     }
     *progress = wf_exec_step(&s->exec, budget);

@@ -55,6 +55,13 @@ await attempt('int8 calibrated', async () => {
     check('int8 weights with float activations', relativeL2(floats, truth) < 2.5e-2, relativeL2(floats, truth));
     const wide = run(file, 'native', '--precision', 'f64').get('output').data;
     check('int8 in double = float activations', relativeL2(wide, floats) < 1e-5, relativeL2(wide, floats));
+    writeTensors(input, {input: {dtype: 'F32', shape: [1, 3, 64, 64], data: x.map((v, i) => (i === 777 ? NaN : v))}});
+    for (const build of ['native', 'wasi']) {
+        const args = ['run', file, '--in', input, '--out', out];
+        const r = build === 'native' ? native(args) : wasi(args, {build});
+        check(`int8 passes over no NaN (${build})`, r.code === 1 && /number 777 of the input is nan, which layers of 8 bits cannot take/.test(r.err), r.err);
+    }
+    check('floats pass it on', run(source, 'native').get('output').data.every(Number.isNaN));
     for (const verifier of [native, wasi]) check(`int8 verify ${verifier.name}`, verifier(['verify', file]).code === 0);
 });
 

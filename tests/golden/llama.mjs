@@ -1,7 +1,7 @@
 // Llama against transformers, and SLAB's LLaMA (RepBN for every norm) against the official model: as it is, folded (no norm is left and
 // q, k, v, gate, up and the head have biases), and as the official merge_bn leaves it. harness.mjs says how and how closely; convert itself
 // has compared folded and plain in double (1e-9) before it wrote. Causal attention does not look ahead, and bad input gets a sentence.
-import {readFileSync} from 'node:fs';
+import {readFileSync, writeFileSync} from 'node:fs';
 import {attempt, check, data, finish, join, must, native, readTensors, relativeL2, sameBits, wasi, writeTensors} from './lib.mjs';
 import {checkOutputs, close, convert, folder, run, same, testGolden} from './harness.mjs';
 
@@ -114,6 +114,8 @@ await attempt('bad input', () => {
         ['too many tokens', {input_ids: ids(new Array(65).fill(1), [1, 65])}, /65 tokens are more than the 64 .*context_length.*give fewer/],
         ['a picture', {input: {dtype: 'F32', shape: [1, 3, 8, 8], data: new Float32Array(192)}}, /token ids are \[n, tokens\]/],
         ['nothing', {input_ids: ids([], [1, 0])}, /holds 1 sequences of 0 tokens/],
+        ['padding in front', {input_ids: ids([0, 5, 6], [1, 3]), attention_mask: ids([0, 1, 1], [1, 3])}, /element 0 of "attention_mask" in .* is 0: .*without padding/],
+        ['positions of its own', {input_ids: ids([5, 6], [1, 2]), position_ids: ids([0, 7], [1, 2])}, /element 1 of "position_ids" in .* is 7/],
     ];
     for (const [what, tensors, sentence] of cases) {
         writeTensors(path, tensors);
@@ -128,12 +130,44 @@ await attempt('bad input', () => {
     writeTensors(path, {input_ids: {dtype: 'F32', shape: [1, 3], data: Float32Array.of(5, 6, 7)}});
     must(native(['run', model, '--in', path, '--out', out]), 'ids as floats');
     same('ids in one row, and as floats', flat, readTensors(out));
+    writeTensors(path, {input_ids: ids([5, 6, 7], [1, 3]), attention_mask: ids([1, 1, 1], [1, 3]), position_ids: ids([0, 1, 2], [1, 3])});
+    must(native(['run', model, '--in', path, '--out', out]), 'a mask of ones');
+    same('a mask of ones and the usual positions', flat, readTensors(out));
     const r = native(['convert', join(data, `${name}.safetensors`), '-o', out, '--force']);
     check('the number of heads is told by inv_freq', r.code === 0 && /context|max_position_embeddings 2048/.test(r.err + r.out), r.err);
     const t = native(['convert', join(data, 'hf_llama_tinycfg.safetensors'), '-o', out, '--force']);
     check('without a config the heads are asked for', t.code !== 0 && /num_attention_heads/.test(t.err), t.err);
     const c = native(['convert', join(data, `${name}.safetensors`), '--config', join(data, `${name}.json`), '--type', 'int8', '--calibrate', data, '-o', out, '--force']);
     check('--calibrate is refused', c.code !== 0, c.err);
+});
+
+// Which base of rotary positions holds, where a config names several, as transformers reads it; a "default" scaling scales nothing.
+await attempt('rope settings', () => {
+    const config = JSON.parse(readFileSync(join(data, 'hf_llama_tinycfg.config.json'), 'utf8')), path = join(folder, 'rope.json');
+    const base = (changes) => {
+        writeFileSync(path, JSON.stringify({...config, ...changes}));
+        const r = native(['convert', join(data, 'hf_llama_tinycfg.safetensors'), '--config', path, '-o', join(folder, 'rope.gguf'), '--force']);
+        return r.code === 0 ? inspect(join(folder, 'rope.gguf')).metadata['llama.rope.freq_base'] : r.err;
+    };
+    const parameters = {rope_theta: 500, rope_type: 'default'};
+    check('rope_parameters.rope_theta', base({rope_parameters: parameters}) === 500);
+    check('before rope_theta', base({rope_parameters: parameters, rope_theta: 10000}) === 500);
+    check('rope_theta', base({rope_parameters: undefined, rope_theta: 700}) === 700);
+    check('rope_scaling of type default', base({rope_parameters: undefined, rope_scaling: {rope_type: 'default', rope_theta: 500}}) === 500);
+    const scaled = base({rope_parameters: undefined, rope_theta: 500, rope_scaling: {type: 'linear', factor: 2}});
+    check('linear scaling is refused', /scaled rotary positions \(rope_scaling\)/.test(scaled), scaled);
+});
+
+// A table's row that no proof reads.
+await attempt('a NaN in one embedding', () => {
+    const tensors = {};
+    for (const [name, t] of readTensors(join(data, 'hf_llama_tinycfg.safetensors'))) tensors[name] = {dtype: 'F32', shape: t.shape, data: Float32Array.from(t.data)};
+    tensors['model.embed_tokens.weight'].data[64 * 157 + 3] = NaN;
+    writeTensors(join(folder, 'nan.safetensors'), tensors);
+    for (const type of ['f32', 'q8_0']) {
+        const r = native(['convert', join(folder, 'nan.safetensors'), '--config', join(data, 'hf_llama_tinycfg.config.json'), '--type', type, '-o', join(folder, 'nan.gguf')]);
+        check(`${type}: is named`, r.code === 1 && /tensor "model\.embed_tokens\.weight" holds a number that is NaN or infinite/.test(r.err), r.err);
+    }
 });
 
 finish();

@@ -107,12 +107,18 @@ static void check_frequencies(wf_mapping *m, const details *d) {
     }
 }
 
+static bool is_default(const wf_json *type) {
+    return type != NULL && type->kind == WF_JSON_STRING && strcmp(type->string, "default") == 0;
+}
+
 static void read_rope(wf_mapping *m, details *d) {
     const wf_json *parameters = wf_map_key(m, "rope_parameters"), *scaling = wf_map_key(m, "rope_scaling");
     const wf_json *theta = wf_map_key(m, "rope_theta"), *type = wf_json_get(parameters, "rope_type");
-    theta = theta != NULL ? theta : wf_json_get(parameters, "rope_theta");
-    bool scaled = (scaling != NULL && scaling->kind != WF_JSON_NULL) ||
-                  (type != NULL && (type->kind != WF_JSON_STRING || strcmp(type->string, "default") != 0));
+    const wf_json *older = wf_json_get(scaling, "rope_type"), *inner = wf_json_get(parameters, "rope_theta");
+    inner = inner != NULL ? inner : wf_json_get(scaling, "rope_theta");
+    theta = inner != NULL ? inner : theta; /* as transformers 5 reads them */
+    older = older != NULL ? older : wf_json_get(scaling, "type");
+    bool scaled = (scaling != NULL && scaling->kind != WF_JSON_NULL && !is_default(older)) || (type != NULL && !is_default(type));
     if (scaled) {
         wf_map_fail(m, WF_E_UNSUPPORTED, m->config.file, "%s asks for scaled rotary positions (%s), which this version does not have", m->config.file,
                     scaling != NULL ? "rope_scaling" : "rope_parameters");
