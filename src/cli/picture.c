@@ -35,7 +35,12 @@ static wf_status check_output(wf_classifier *c, wf_error *err) {
     const wf_loaded *l = &c->view.loaded;
     wf_output_info out;
     WF_TRY(wf_session_output(l->session, 0, &out, err));
-    if (wf_session_output_count(l->session) != 1 || out.n_dims != 2 || wf_model_output_kind(l->model, 0) != NULL) {
+    const char *kind = wf_model_output_kind(l->model, 0);
+    if (kind != NULL && strcmp(kind, "position") == 0) {
+        return wf_fail(err, WF_E_UNSUPPORTED, "output", -1, "%s says where the tiles of a shuffled picture belong, not classes: use "
+                       "`wasmformer jigsaw`", l->name);
+    }
+    if (wf_session_output_count(l->session) != 1 || out.n_dims != 2 || kind != NULL) {
         return wf_fail(err, WF_E_UNSUPPORTED, "output", -1,
                        "%s gives feature maps or what another task needs, not classes: use `wasmformer run` to read them",
                        l->name);

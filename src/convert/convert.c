@@ -155,6 +155,22 @@ static bool may_pair(const wf_mapping *m, const wf_convert_options *o) {
     return o->type == WF_I8 && weights >= PAIRS_FROM;
 }
 
+/* Where the architecture is llama.cpp's, rows are not padded to whole blocks (wf_map_stored_of). */
+static void note_halves(const wf_mapping *m, const wf_convert_options *o) {
+    uint32_t halves = 0, all = 0;
+    char line[160];
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        const bool matrix = wf_map_is_encoded(&m->rows[i]);
+        all += matrix;
+        halves += matrix && m->unpadded && !wf_map_is_kept(m, &m->rows[i]) && wf_map_stored_of(m, &m->rows[i], o->type).type == WF_F16;
+    }
+    if (halves > 0 && o->type != WF_F16 && o->note != NULL) {
+        snprintf(line, sizeof line, "note: %u of %u matrices are stored as F16: their rows are no multiple of %u, a block of %s", (unsigned)halves,
+                 (unsigned)all, (unsigned)wf_dtype_get(o->type)->block, wf_dtype_get(o->type)->name);
+        o->note(o->user, line);
+    }
+}
+
 /* Chooses what the type leaves to choose, and measures what it costs. */
 static wf_status measure(wf_mapping *m, const wf_convert_options *o, wf_golden *golden, wf_convert_report *report, wf_error *err) {
     const bool pictures = o->type == WF_I8 && o->picture_count > 0;
@@ -211,6 +227,7 @@ static wf_status convert(wf_mapping *m, const wf_convert_options *o, wf_byte_sin
         WF_TRY(wf_prove_rewrite(m, o, golden, err));
     }
     report_notes(m, o);
+    note_halves(m, o);
     report->max_loss = o->max_loss >= 0 ? o->max_loss : default_max_loss(o->type);
     bool pictures = o->type == WF_I8 && o->picture_count > 0;
     if (pictures && m->vocabulary != 0) {

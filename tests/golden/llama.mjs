@@ -170,4 +170,22 @@ await attempt('a NaN in one embedding', () => {
     }
 });
 
+// llama.cpp pads no rows, so what blocks do not divide stays F16, and convert says so.
+await attempt('rows that are no whole blocks', () => {
+    const [width, hidden, vocabulary] = [24, 40, 30], tensors = {}, layer = 'model.layers.0.';
+    const shapes = {'model.embed_tokens': [vocabulary, width], lm_head: [vocabulary, width], 'model.norm': [width]};
+    for (const [name, ...shape] of [['self_attn.q_proj', 24, 24], ['self_attn.k_proj', 6, 24], ['self_attn.v_proj', 6, 24], ['self_attn.o_proj', 24, 24],
+        ['mlp.gate_proj', hidden, width], ['mlp.up_proj', hidden, width], ['mlp.down_proj', width, hidden], ['input_layernorm', width], ['post_attention_layernorm', width]]) {
+        shapes[layer + name] = shape;
+    }
+    for (const [name, shape] of Object.entries(shapes)) {
+        const data = Float32Array.from({length: shape.reduce((a, b) => a * b)}, (_, i) => (shape.length === 1 ? 1 : 0.1 * Math.sin(1.7 * i + name.length)));
+        tensors[`${name}.weight`] = {dtype: 'F32', shape, data};
+    }
+    writeTensors(join(folder, 'narrow.safetensors'), tensors);
+    writeFileSync(join(folder, 'narrow.json'), JSON.stringify({model_type: 'llama', hidden_size: width, num_attention_heads: 4, num_key_value_heads: 1}));
+    const r = native(['convert', join(folder, 'narrow.safetensors'), '--config', join(folder, 'narrow.json'), '--type', 'q8_0', '-o', join(folder, 'narrow.gguf')]);
+    check('is said', r.code === 0 && /9 of 9 matrices are stored as F16: their rows are no multiple of 32, a block of Q8_0/.test(r.out + r.err), r.out + r.err);
+});
+
 finish();
