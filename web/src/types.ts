@@ -270,7 +270,10 @@ export interface ModelInfo {
    * load.
    */
   worker: boolean;
-  /** How 8-bit products are computed here: by plain SIMD, or the relaxed dot as this CPU lowers it. */
+  /**
+   * How 8-bit products are computed here: by plain SIMD ("i16"), or the relaxed dot as this CPU lowers it. "pairs", sums of two products in
+   * 16 bits, is for int8 models whose weights fit that, as `convert` chooses them; others, and Q8_0, then go by "i16".
+   */
   dot: "i16" | "u8s8" | "s8s8" | "pairs";
   /**
    * Bytes. `peak` is the engine's whole memory now, which never shrinks; `heap` the highest use within it. `allocations` counts
