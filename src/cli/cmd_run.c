@@ -46,25 +46,6 @@ static const wf_source_tensor *find_input(const wf_source *s) {
     return only;
 }
 
-/* Token ids [n, t] or [t] → [n, 1, t, 1]. */
-static wf_status check_ids(const run *r, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
-    uint64_t n = t->n_dims == 2 ? t->dims[0] : 1, tokens = t->n_dims != 0 ? t->dims[t->n_dims - 1] : 0;
-    if (t->n_dims == 0 || t->n_dims > 2) {
-        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s has %u dimensions; token ids are [n, tokens]", t->name, wf_path_base(r->in), t->n_dims);
-    }
-    if (n == 0 || n > 1 << 20 || tokens == 0 || tokens > 1 << 20) {
-        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s holds %llu sequences of %llu tokens; from 1 to 2^20 of both are possible", t->name,
-                       wf_path_base(r->in), (unsigned long long)n, (unsigned long long)tokens);
-    }
-    dims[0] = (uint32_t)n;
-    dims[1] = dims[3] = 1;
-    dims[2] = (uint32_t)tokens;
-    if (t->n_dims == 1 && !r->cli->quiet) {
-        fputs("note: the input has no batch axis; it is taken as one sequence\n", stderr);
-    }
-    return WF_OK;
-}
-
 /* What transformers' tokenizers give beside ids: taken where it says what is done anyway. */
 static wf_status check_companions(const run *r, const wf_source *s, uint32_t tokens, wf_error *err) {
     static const char *const names[] = {"attention_mask", "input/attention_mask", "position_ids", "input/position_ids"};
@@ -83,12 +64,31 @@ static wf_status check_companions(const run *r, const wf_source *s, uint32_t tok
     return WF_OK;
 }
 
-static wf_status check_input(const run *r, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
+/* Token ids [n, t] or [t] → [n, 1, t, 1]. */
+static wf_status check_ids(const run *r, const wf_source *s, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
+    uint64_t n = t->n_dims == 2 ? t->dims[0] : 1, tokens = t->n_dims != 0 ? t->dims[t->n_dims - 1] : 0;
+    if (t->n_dims == 0 || t->n_dims > 2) {
+        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s has %u dimensions; token ids are [n, tokens]", t->name, wf_path_base(r->in), t->n_dims);
+    }
+    if (n == 0 || n > 1 << 20 || tokens == 0 || tokens > 1 << 20) {
+        return wf_fail(err, WF_E_SHAPE, t->name, -1, "\"%s\" of %s holds %llu sequences of %llu tokens; from 1 to 2^20 of both are possible", t->name,
+                       wf_path_base(r->in), (unsigned long long)n, (unsigned long long)tokens);
+    }
+    dims[0] = (uint32_t)n;
+    dims[1] = dims[3] = 1;
+    dims[2] = (uint32_t)tokens;
+    if (t->n_dims == 1 && !r->cli->quiet) {
+        fputs("note: the input has no batch axis; it is taken as one sequence\n", stderr);
+    }
+    return check_companions(r, s, dims[2], err);
+}
+
+static wf_status check_input(const run *r, const wf_source *s, const wf_source_tensor *t, uint32_t dims[4], wf_error *err) {
     wf_model_info info;
     wf_model_get_info(r->loaded.model, &info);
     uint32_t n = t->n_dims;
     if (info.vocabulary != 0) {
-        return check_ids(r, t, dims, err);
+        return check_ids(r, s, t, dims, err);
     }
     if (n != 3 && n != 4) {
         return wf_fail(err, WF_E_SHAPE, t->name, -1,
@@ -124,10 +124,7 @@ static wf_status fill_input(run *r, const wf_source *source, wf_error *err) {
                        "%s holds no tensor called \"input\" or \"input_ids\" (or \"input/<argument>\"); its first is \"%s\"",
                        wf_path_base(r->in), source->tensor_count != 0 ? source->tensors[0].name : "");
     }
-    WF_TRY(check_input(r, t, dims, err));
-    wf_model_info info;
-    wf_model_get_info(r->loaded.model, &info);
-    WF_TRY(info.vocabulary != 0 ? check_companions(r, source, dims[2], err) : WF_OK);
+    WF_TRY(check_input(r, source, t, dims, err));
     wf_session *s = r->loaded.session;
     WF_TRY(wf_session_prepare(s, dims[0], dims[2], dims[3], err));
     return r->wide ? wf_source_read_f64(source, t, 0, t->elements, wf_session_input(s), err)

@@ -1,4 +1,4 @@
-/* Static grids for the inputs of I8 matrices, from pictures. The source runs in float twice over the pictures and every matrix's
+/* Static grids for the inputs of I8 matrices, from pictures. The source runs in float over the pictures and every matrix's
    input is looked at on the way: first its channels' ranges and some rows of it, then, with the gains chosen, its histogram and extremes.
    One picture in four is kept back. On those, grids are tried, and the written model is compared with the source (int8_fit.c). */
 #include "convert/calibrate.h"

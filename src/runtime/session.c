@@ -29,7 +29,7 @@ struct wf_session {
     wf_exec exec;
     wf_observe observe;
     void *observer;
-    bool running, done;
+    bool running, done, checked; /* checked: the input of this run */
 };
 
 void wf_session_observe(wf_session *s, wf_observe observe, void *observer) {
@@ -201,6 +201,7 @@ wf_status wf_session_start(wf_session *s, wf_error *err) {
     s->exec.observe = s->observe;
     s->exec.observer = s->observer;
     s->running = true;
+    s->checked = false;
     s->done = false;
     return WF_OK;
 }
@@ -222,7 +223,8 @@ wf_status wf_session_step(wf_session *s, uint64_t budget, wf_progress *progress,
         return WF_OK;
     }
     if (s->exec.cursor == 0) {
-        WF_TRY(check_input(s, err));
+        WF_TRY(s->checked ? WF_OK : check_input(s, err)); /* once, however long weights are waited for */
+        s->checked = true;
         wf_plan_bind(&s->current->plan, s->memory);
     }
     *progress = wf_exec_step(&s->exec, budget);

@@ -1,7 +1,8 @@
 /* The inner step of the integer micro-kernels (gemm_i8_tile.c, gemm_q8_0_tile.c), in their lowerings (dot_probe.c):
    four bytes of weights and of activations a lane through the relaxed dot, or two int16 through
-   i32x4.dot_i16x8_s; or the relaxed dot's sums of two bytes' products, which i32x4.dot_i16x8_s with ones adds up. Shifting a lane k₀k₁k₂k₃ right by 8 in 16-bit lanes leaves k₁ and k₃, shifting left first
-   leaves k₀ and k₂, without a shuffle; activations are stored in that order. */
+   i32x4.dot_i16x8_s; or the relaxed dot's sums of two bytes' products, which i32x4.dot_i16x8_s with ones
+   adds up. Shifting a lane k₀k₁k₂k₃ right by 8 in 16-bit lanes leaves k₁ and k₃, shifting left first leaves k₀ and k₂, without
+   a shuffle; activations are stored in that order. */
 #ifndef WF_KERNELS_SIMD128_BYTE_PRODUCTS_H
 #define WF_KERNELS_SIMD128_BYTE_PRODUCTS_H
 

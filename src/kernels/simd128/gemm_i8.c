@@ -186,11 +186,11 @@ static void one_row(const wf_gemm *g, wf_dot dot) {
     }
 }
 
-/* The CPU's lowering, where it is exact for these weights. */
-static wf_dot dot_for(const wf_weight *w) {
+/* The CPU's lowering, where it is exact for the weights of these columns. */
+static wf_dot dot_for(const wf_gemm *g) {
     const wf_dot dot = wf_dot_current();
-    const int32_t *large = wf_i8_large(w);
-    for (uint32_t p = 0; dot == WF_DOT_PAIRS && p < wf_i8_panels(w->n); p++) {
+    const int32_t *large = wf_i8_large(g->w);
+    for (uint32_t p = g->n0 / WF_PANEL; dot == WF_DOT_PAIRS && p * WF_PANEL < g->n1; p++) {
         if (large[p] != 0) {
             return WF_DOT_I16;
         }
@@ -199,7 +199,7 @@ static wf_dot dot_for(const wf_weight *w) {
 }
 
 static void gemm(const wf_gemm *g) {
-    wf_dot dot = dot_for(g->w);
+    wf_dot dot = dot_for(g);
     if (g->m == 1 && sums_in_two_steps(dot)) {
         one_row(g, dot);
         return;
